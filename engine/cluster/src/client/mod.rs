@@ -1,0 +1,249 @@
+//! The asking side of a session: the same for an engine in this process and for one on a node.
+
+mod inputs;
+mod outputs;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use millrace_model::{Diagnostics, NodeId, PortRef};
+use millrace_runtime::files::Files;
+use millrace_wire::message::{Deployment, EngineDescription, Event, JobId, Reply, Request, RequestId, StopMode};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::data::{DataItem, DataQueue};
+use crate::error::ClientError;
+use crate::link::{Asked, ClientEnd, QueueEnd, WhyLost};
+
+pub use inputs::RunFiles;
+use view::Shared;
+pub use view::{Contact, Ended, FiguresSeen, JobView};
+
+/// Events kept for a listener that is slow; after that it misses the oldest and is told how many.
+const EVENTS_KEPT: usize = 1024;
+/// Rows kept for a reader of [`EngineClient::next_data`] that is slow; the oldest go first, and are counted.
+const ITEMS_KEPT: usize = 4096;
+const ITEM_BYTES_KEPT: usize = 64 << 20;
+
+/// Whether engine and asking side see the same files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// The engine works in the asking side's folders.
+    Shared,
+    /// Inputs are sent, and outputs come back.
+    Apart,
+}
+
+/// A session with an engine. Cheap to clone; the session ends, and its jobs are aborted, with the last clone.
+#[derive(Clone)]
+pub struct EngineClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Asked>,
+    data_out: QueueEnd,
+    next_request: AtomicU64,
+    disk: Disk,
+    why_lost: WhyLost,
+}
+
+impl EngineClient {
+    /// Takes one end of a link whose other end is served. Runs on the caller's tokio runtime.
+    pub fn new(end: ClientEnd, disk: Disk) -> EngineClient {
+        let ClientEnd { requests, answers, data_out, data_in, why_lost } = end;
+        let shared = Arc::new(Shared {
+            pending: Mutex::default(),
+            jobs: Mutex::default(),
+            events: broadcast::Sender::new(EVENTS_KEPT),
+            data: Arc::new(DataQueue::new(ITEMS_KEPT, ITEM_BYTES_KEPT)),
+            contact: watch::Sender::new(Contact::Connected),
+        });
+        tokio::spawn(view::take_answers(shared.clone(), answers, why_lost.clone()));
+        tokio::spawn(view::take_data(shared.clone(), data_in));
+        EngineClient { inner: Arc::new(Inner { shared, requests, data_out, next_request: AtomicU64::new(1), disk, why_lost }) }
+    }
+
+    async fn ask(&self, request: Request, files: Option<Arc<Files>>) -> Result<Reply, ClientError> {
+        let inner = &self.inner;
+        let id = RequestId(inner.next_request.fetch_add(1, Ordering::Relaxed));
+        let (sender, reply) = oneshot::channel();
+        inner.shared.pending().insert(id, sender);
+        let pending = Pending { shared: &inner.shared, id };
+        // Asked after the reply was made room for: contact lost in between is seen by one of the two.
+        let lost = inner.shared.contact.borrow().is_lost();
+        if lost || inner.requests.send(Asked { id, request, files }).await.is_err() {
+            return Err(self.lost());
+        }
+        let reply = reply.await;
+        drop(pending);
+        match reply {
+            Ok(Reply::Failed { diagnostic }) => Err(ClientError::failed(diagnostic)),
+            Ok(Reply::Rejected { diagnostics }) => Err(ClientError::Rejected { diagnostics: Diagnostics { items: diagnostics } }),
+            Ok(reply) => Ok(reply),
+            Err(_) => Err(self.lost()),
+        }
+    }
+
+    fn lost(&self) -> ClientError {
+        ClientError::ContactLost { why: self.inner.why_lost.why().unwrap_or_else(|| "the engine ended the session".to_owned()) }
+    }
+
+    async fn done(&self, request: Request) -> Result<(), ClientError> {
+        match self.ask(request, None).await? {
+            Reply::Done => Ok(()),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    pub async fn describe(&self) -> Result<EngineDescription, ClientError> {
+        match self.ask(Request::Describe, None).await? {
+            Reply::Description(description) => Ok(description),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// How long a question and its answer take.
+    pub async fn ping(&self) -> Result<Duration, ClientError> {
+        let asked = Instant::now();
+        match self.ask(Request::Ping { sent_us: 0 }, None).await? {
+            Reply::Pong { .. } => Ok(asked.elapsed()),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Runs a pipeline. `files` are the folders it may use here; an engine elsewhere is sent `run_files.inputs`, and what comes back
+    /// is put in place if it is among `run_files.outputs`.
+    pub async fn deploy(&self, deployment: Deployment, files: Arc<Files>, run_files: RunFiles) -> Result<JobId, ClientError> {
+        let staged = match self.inner.disk {
+            Disk::Shared => inputs::Announced::default(),
+            Disk::Apart => inputs::announce(&files, &run_files).await.map_err(ClientError::failed)?,
+        };
+        let request = Request::Stage { deployment, folder: staged.folder.clone(), inputs: staged.inputs.clone() };
+        let Reply::Staged { job, wanted } = self.ask(request, Some(files.clone())).await? else {
+            return Err(ClientError::UnexpectedReply);
+        };
+        self.inner.shared.add_job(job, outputs::Outputs::new(job, files.clone(), staged.outputs));
+        let started = self.send_and_start(job, &staged.inputs, &wanted, &files).await;
+        if started.is_err() {
+            // The engine keeps nothing of a job that did not begin; it may be out of reach, too.
+            let forget = self.clone();
+            tokio::spawn(async move { forget.forget(job).await });
+        }
+        started.map(|()| job)
+    }
+
+    async fn send_and_start(
+        &self,
+        job: JobId,
+        announced: &[millrace_wire::message::InputFile],
+        wanted: &[String],
+        files: &Arc<Files>,
+    ) -> Result<(), ClientError> {
+        // Only what was announced: a node is not to ask for others.
+        for input in announced.iter().filter(|input| wanted.contains(&input.path)) {
+            if !inputs::send(&self.inner.data_out.0, files, job, input).await.map_err(ClientError::failed)? {
+                return Err(self.lost());
+            }
+        }
+        match self.ask(Request::Start { job }, None).await? {
+            Reply::Started { .. } => Ok(()),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Asks a run to stop; [`EngineClient::wait`] tells when it has.
+    pub async fn stop(&self, job: JobId, mode: StopMode) -> Result<(), ClientError> {
+        self.done(Request::Stop { job, mode }).await
+    }
+
+    /// Has figures sent this often, to be read with [`EngineClient::view`]; zero ends it.
+    pub async fn watch_figures(&self, job: JobId, every: Duration) -> Result<(), ClientError> {
+        let every_ms = u32::try_from(every.as_millis()).unwrap_or(u32::MAX);
+        self.done(Request::WatchFigures { job, every_ms }).await
+    }
+
+    /// Samples an edge: rows come by [`EngineClient::next_data`].
+    pub async fn tap(&self, job: JobId, from: PortRef, to: NodeId, on: bool, max_rows: u32) -> Result<(), ClientError> {
+        self.done(Request::Tap { job, from, to, on, max_rows }).await
+    }
+
+    /// Has a dashboard's rows sent, those it holds first: they come by [`EngineClient::next_data`].
+    pub async fn watch_results(&self, job: JobId, node: NodeId, on: bool) -> Result<(), ClientError> {
+        self.done(Request::WatchResults { job, node, on }).await
+    }
+
+    /// Ends a job's life on the engine and here. It must be over.
+    pub async fn forget(&self, job: JobId) -> Result<(), ClientError> {
+        let forgotten = self.done(Request::Forget { job }).await;
+        if forgotten.is_ok() {
+            self.inner.shared.jobs().remove(&job);
+        }
+        forgotten
+    }
+
+    /// Follows a job: its state, newest figures, and end. None for a job that this session did not deploy.
+    pub fn view(&self, job: JobId) -> Option<watch::Receiver<JobView>> {
+        self.inner.shared.jobs().get(&job).map(|entry| entry.view.subscribe())
+    }
+
+    /// Waits for a job's end: its outputs are in place then.
+    pub async fn wait(&self, job: JobId) -> Result<Ended, ClientError> {
+        let mut view = self.view(job).ok_or(ClientError::UnexpectedReply)?;
+        loop {
+            if let Some(ended) = &view.borrow_and_update().ended {
+                return Ok((**ended).clone());
+            }
+            let mut contact = self.contact();
+            tokio::select! {
+                biased;
+                changed = view.changed() => if changed.is_err() { return Err(self.lost()) },
+                _ = contact.wait_for(Contact::is_lost) => return Err(self.lost()),
+            }
+        }
+    }
+
+    /// Events of all this session's jobs from now on, figures aside. A listener that is too slow misses the oldest; a job's end is
+    /// never missed by [`EngineClient::wait`].
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.inner.shared.events.subscribe()
+    }
+
+    /// The next rows of a dashboard or a tap; none once the session is over. Meant for one reader.
+    pub async fn next_data(&self) -> Option<DataItem> {
+        self.inner.shared.data.take().await
+    }
+
+    /// Whether the engine is in reach.
+    pub fn contact(&self) -> watch::Receiver<Contact> {
+        self.inner.shared.contact.subscribe()
+    }
+
+    pub fn disk(&self) -> Disk {
+        self.inner.disk
+    }
+}
+
+/// Gives up the wait for a reply, however the asking ends.
+struct Pending<'a> {
+    shared: &'a Shared,
+    id: RequestId,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.shared.pending().remove(&self.id);
+    }
+}
+
+type PendingReplies = BTreeMap<RequestId, oneshot::Sender<Reply>>;
+
+impl Shared {
+    fn pending(&self) -> MutexGuard<'_, PendingReplies> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

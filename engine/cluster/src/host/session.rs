@@ -1,0 +1,145 @@
+//! One session: its requests in their order, its data beside them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use millrace_model::Diagnostic;
+use millrace_runtime::files::Files;
+use millrace_wire::codes;
+use millrace_wire::message::{DataHeader, Event, InputFile, JobId, Reply, Request, RequestId};
+
+use super::Shared;
+use super::job::{Job, Place};
+use super::staging::Staging;
+use crate::data::{DataItem, DataPayload, DataQueue};
+use crate::link::{Answer, Answers, Asked, HostEnd};
+
+/// Most often that figures are sent.
+const MIN_FIGURES_INTERVAL: Duration = Duration::from_millis(10);
+
+pub struct Session {
+    pub host: Arc<Shared>,
+    pub answers: Answers,
+    pub data_out: Arc<DataQueue>,
+    jobs: Mutex<BTreeMap<JobId, Arc<Job>>>,
+}
+
+pub async fn serve(host: Arc<Shared>, mut end: HostEnd) {
+    let session = Arc::new(Session { host, answers: end.answers.clone(), data_out: end.data_out.0.clone(), jobs: Mutex::default() });
+    let data = tokio::spawn(take_data(session.clone(), end.data_in.0.clone()));
+    while let Some(asked) = end.requests.recv().await {
+        session.clone().handle(asked).await;
+    }
+    data.abort();
+    let jobs: Vec<Arc<Job>> = std::mem::take(&mut *session.jobs()).into_values().collect();
+    for job in jobs {
+        job.abandon();
+    }
+}
+
+async fn take_data(session: Arc<Session>, queue: Arc<DataQueue>) {
+    while let Some(DataItem { header, payload }) = queue.take().await {
+        // Anything else comes from a peer that is confused; it harms nobody but itself.
+        if let (DataHeader::InputFile { job, path, offset, last }, DataPayload::Bytes(bytes)) = (header, payload)
+            && let Some(staging) = session.job(job).and_then(|job| job.staging())
+        {
+            staging.part(&path, offset, last, bytes).await;
+        }
+    }
+}
+
+type Answered = Result<Reply, Diagnostic>;
+
+impl Session {
+    fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<Job>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn job(&self, id: JobId) -> Option<Arc<Job>> {
+        self.jobs().get(&id).cloned()
+    }
+
+    fn known(&self, id: JobId) -> Result<Arc<Job>, Diagnostic> {
+        self.job(id).ok_or_else(|| Diagnostic::error(codes::NO_JOB, format!("this session has no job {}", id.0)))
+    }
+
+    pub async fn event(&self, event: Event) -> bool {
+        self.answers.send(Answer::Event(event)).await
+    }
+
+    async fn reply(&self, id: RequestId, answered: Answered) {
+        let reply = answered.unwrap_or_else(|diagnostic| Reply::Failed { diagnostic });
+        self.answers.send(Answer::Reply { id, reply }).await;
+    }
+
+    /// Answers at once what takes no time; the rest goes beside, so that a stop never waits behind a start.
+    async fn handle(self: Arc<Self>, asked: Asked) {
+        let Asked { id, request, files } = asked;
+        let answered = match request {
+            Request::Describe => Ok(Reply::Description(self.host.options.description.clone())),
+            Request::Ping { sent_us } => Ok(Reply::Pong { sent_us }),
+            Request::Stage { deployment, folder, inputs } => match self.slot() {
+                Ok(slot) => {
+                    let job = self.host.job_id();
+                    let staged = self.place(files, &folder, &inputs).await;
+                    staged.map(|place| {
+                        let wanted = place.staging().map(|staging| staging.wanted()).unwrap_or_default();
+                        let clock = self.host.options.clock.clone();
+                        let results = super::results::ResultStore::new(job, clock, self.host.options.limits.max_result_bytes);
+                        self.jobs().insert(job, Arc::new(Job::new(job, deployment, place, results, slot)));
+                        Reply::Staged { job, wanted }
+                    })
+                }
+                Err(diagnostic) => Err(diagnostic),
+            },
+            Request::Start { job } => match self.known(job).and_then(|job| job.claim().map(|()| job)) {
+                Ok(job) => {
+                    tokio::spawn(super::job::run(self.clone(), job, id));
+                    return;
+                }
+                Err(diagnostic) => Err(diagnostic),
+            },
+            Request::Stop { job, mode } => self.known(job).map(|job| {
+                job.stop(mode);
+                Reply::Done
+            }),
+            Request::WatchFigures { job, every_ms } => self.known(job).and_then(|job| {
+                let every = Duration::from_millis(u64::from(every_ms));
+                let every = (every_ms > 0).then_some(every.max(MIN_FIGURES_INTERVAL));
+                job.watch_figures(&self.answers, every)
+            }),
+            Request::Tap { job, from, to, on, max_rows } => self.known(job).and_then(|job| job.tap(&from, &to, on, max_rows)),
+            Request::WatchResults { job, node, on } => self.known(job).map(|job| {
+                job.results.watch(&node, &self.data_out, on);
+                Reply::Done
+            }),
+            Request::Forget { job } => self.known(job).and_then(|job| {
+                job.forget()?;
+                self.jobs().remove(&job.id);
+                Ok(Reply::Done)
+            }),
+        };
+        self.reply(id, answered).await;
+    }
+
+    fn slot(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Diagnostic> {
+        let most = self.host.options.limits.max_jobs;
+        self.host.slots.clone().try_acquire_owned().map_err(|_| {
+            Diagnostic::error(codes::TOO_MANY_JOBS, format!("this engine runs {most} pipelines already, which is the most it takes"))
+                .help("stop one of them")
+        })
+    }
+
+    async fn place(&self, files: Option<Arc<Files>>, folder: &str, inputs: &[InputFile]) -> Result<Place, Diagnostic> {
+        match files {
+            Some(files) => Ok(Place::Shared(files)),
+            None => {
+                let options = &self.host.options;
+                Staging::prepare(&options.limits, options.run_folder.clone(), folder, inputs)
+                    .await
+                    .map(|staging| Place::Own(Arc::new(staging)))
+            }
+        }
+    }
+}

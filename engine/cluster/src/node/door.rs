@@ -1,0 +1,143 @@
+//! Who may come in. Decided from the request's head alone, before anything is upgraded.
+//!
+//! A browser cannot be kept from opening sockets to this machine, and a name that it resolved may have come to mean this machine
+//! since; so a request with an `Origin`, or for a `Host` that is not exactly where this node listens, is refused whatever else it
+//! shows. A peer that has not shown the token learns nothing: its refusal is empty.
+
+use std::net::SocketAddr;
+
+use millrace_wire::message::PROTOCOL_VERSION;
+use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, Request, StatusCode};
+
+use super::token::Token;
+use crate::socket::{CONTROL_PATH, DATA_PATH, PROTOCOL_HEADER, SESSION_HEADER};
+
+/// What to do with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// A new session.
+    OpenControl,
+    /// The data socket of the session of this id.
+    OpenData(String),
+    /// With an empty body; the reason is for the log.
+    Refuse(StatusCode, &'static str),
+}
+
+#[derive(Debug)]
+pub struct Door {
+    hosts: Vec<String>,
+    token: Token,
+}
+
+impl Door {
+    pub fn new(address: SocketAddr, token: Token) -> Door {
+        let port = address.port();
+        let hosts = vec![address.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
+        Door { hosts, token }
+    }
+
+    pub fn judge(&self, request: &Request<()>) -> Verdict {
+        let headers = request.headers();
+        if headers.contains_key(ORIGIN) {
+            return Verdict::Refuse(StatusCode::FORBIDDEN, "it comes from a web page");
+        }
+        if !only(headers, HOST.as_str()).is_some_and(|host| self.hosts.iter().any(|known| known == host)) {
+            return Verdict::Refuse(StatusCode::FORBIDDEN, "it is for another host");
+        }
+        let shown = only(headers, AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer ")).and_then(Token::parse);
+        let Some(shown) = shown else {
+            return Verdict::Refuse(StatusCode::UNAUTHORIZED, "it shows no token");
+        };
+        if !shown.is_same(&self.token) {
+            return Verdict::Refuse(StatusCode::FORBIDDEN, "it shows another token");
+        }
+        if only(headers, PROTOCOL_HEADER) != Some(PROTOCOL_VERSION.to_string().as_str()) {
+            return Verdict::Refuse(StatusCode::UPGRADE_REQUIRED, "it speaks another protocol");
+        }
+        match (request.uri().path(), only(headers, SESSION_HEADER)) {
+            (CONTROL_PATH, None) => Verdict::OpenControl,
+            (DATA_PATH, Some(session)) => Verdict::OpenData(session.to_owned()),
+            _ => Verdict::Refuse(StatusCode::NOT_FOUND, "there is nothing at that path"),
+        }
+    }
+}
+
+/// The value of a header that stands once.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGITS: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+    fn judge(change: impl FnOnce(&mut HeaderMap)) -> Verdict {
+        let door = Door::new("127.0.0.1:7400".parse().unwrap(), Token::parse(DIGITS).unwrap());
+        let mut request = Request::builder().uri(CONTROL_PATH).body(()).unwrap();
+        let headers = request.headers_mut();
+        headers.insert(HOST, "127.0.0.1:7400".parse().unwrap());
+        headers.insert(AUTHORIZATION, format!("Bearer {DIGITS}").parse().unwrap());
+        headers.insert(PROTOCOL_HEADER, "1".parse().unwrap());
+        change(headers);
+        door.judge(&request)
+    }
+
+    fn refused_as(verdict: &Verdict) -> u16 {
+        match verdict {
+            Verdict::Refuse(status, _) => status.as_u16(),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn a_known_client_comes_in() {
+        assert_eq!(judge(|_| ()), Verdict::OpenControl);
+        assert_eq!(judge(|it| drop(it.insert(HOST, "localhost:7400".parse().unwrap()))), Verdict::OpenControl);
+    }
+
+    #[test]
+    fn any_origin_at_all_is_refused() {
+        for origin in ["http://evil.example", "null", "http://127.0.0.1:7400", ""] {
+            assert_eq!(refused_as(&judge(|it| drop(it.insert(ORIGIN, origin.parse().unwrap())))), 403, "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_not_exactly_ours_is_refused() {
+        let foreign =
+            ["evil.example:7400", "127.0.0.1", "localhost:7401", "localhost:7400.evil.example", "LOCALHOST:7400", "127.0.0.1:07400"];
+        for host in foreign {
+            assert_eq!(refused_as(&judge(|it| drop(it.insert(HOST, host.parse().unwrap())))), 403, "{host}");
+        }
+        assert_eq!(refused_as(&judge(|it| drop(it.remove(HOST)))), 403);
+        assert_eq!(refused_as(&judge(|it| assert!(it.append(HOST, "localhost:7400".parse().unwrap())))), 403);
+    }
+
+    #[test]
+    fn no_token_is_401_and_another_token_403() {
+        assert_eq!(refused_as(&judge(|it| drop(it.remove(AUTHORIZATION)))), 401);
+        for malformed in ["Bearer", "Bearer abc", &format!("Basic {DIGITS}"), DIGITS] {
+            assert_eq!(refused_as(&judge(|it| drop(it.insert(AUTHORIZATION, malformed.parse().unwrap())))), 401, "{malformed}");
+        }
+        let other = format!("Bearer {}", DIGITS.replace("00", "01"));
+        assert_eq!(refused_as(&judge(|it| drop(it.insert(AUTHORIZATION, other.parse().unwrap())))), 403);
+        assert_eq!(refused_as(&judge(|it| assert!(it.append(AUTHORIZATION, other.parse().unwrap())))), 401);
+    }
+
+    #[test]
+    fn another_protocol_is_told_so_only_to_who_shows_the_token() {
+        assert_eq!(refused_as(&judge(|it| drop(it.insert(PROTOCOL_HEADER, "2".parse().unwrap())))), 426);
+        let unknown = judge(|it| {
+            it.remove(AUTHORIZATION);
+            it.insert(PROTOCOL_HEADER, "2".parse().unwrap());
+        });
+        assert_eq!(refused_as(&unknown), 401);
+    }
+}

@@ -1,0 +1,232 @@
+//! Where a pipeline's runs are kept. All here blocks, and runs on threads that may.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_state::block::BlockHome;
+use millrace_state::checkpoint::{MAX_MANIFEST_BYTES, Manifest, PartEntry, Paths, RunId, SavepointName, TaskId};
+use millrace_state::planted::{self, Bug};
+use millrace_state::snapshot::{MAX_PART_BYTES, TaskPart};
+use millrace_state::step::reached;
+use millrace_state::store::{Created, Store};
+use millrace_state::{StateError, StateResult};
+
+use super::restored::Restored;
+use super::savepoints::Savepoints;
+use crate::task::TaskSnapshot;
+
+/// A pipeline's state, held by one run at a time.
+#[derive(Clone)]
+pub struct StateHome {
+    store: Arc<dyn Store>,
+    /// From one epoch's begin to the next one's.
+    pub every: Duration,
+    /// Whether an unfinished run is given up instead of resumed.
+    pub is_fresh: bool,
+    /// The savepoint to go back to first.
+    pub from: Option<SavepointName>,
+    pub allows: Allowances,
+}
+
+/// What a run may do that loses something, since whoever started it said so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allowances {
+    /// Go back below an epoch that sinks have committed.
+    pub rewind: bool,
+    /// Go on without the state that a changed pipeline cannot keep.
+    pub state_loss: bool,
+}
+
+impl fmt::Debug for StateHome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StateHome").field("every", &self.every).field("is_fresh", &self.is_fresh).finish_non_exhaustive()
+    }
+}
+
+/// What there is to go on from.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The newest complete epoch of the newest run that has one.
+    pub restored: Option<Restored>,
+    /// Runs that nobody goes on with.
+    pub given_up: Vec<RunId>,
+}
+
+impl StateHome {
+    pub fn new(store: Arc<dyn Store>, every: Duration, is_fresh: bool) -> Self {
+        StateHome { store, every, is_fresh, from: None, allows: Allowances::default() }
+    }
+
+    pub fn savepoints(&self) -> Savepoints {
+        Savepoints::new(self.store.clone())
+    }
+
+    /// The same home for the next attempt of a run that has begun: it resumes.
+    pub fn resuming(&self) -> Self {
+        StateHome { is_fresh: false, from: None, allows: Allowances { rewind: false, ..self.allows }, ..self.clone() }
+    }
+
+    /// Looks for what to go on from: in `only` that run, where it is set.
+    ///
+    /// # Errors
+    /// If the newest epoch is complete and cannot be read. An earlier one is no substitute: sinks may have committed this one.
+    pub fn find(&self, only: Option<RunId>) -> StateResult<Found> {
+        let mut runs: Vec<RunId> = self.store.list("")?.iter().filter_map(|name| Paths::run_of(name)).collect();
+        runs.sort_unstable();
+        let mut found = Found::default();
+        for run in runs.into_iter().rev() {
+            let is_other = only.is_some_and(|only| only != run);
+            let newest = if self.is_fresh || is_other || found.restored.is_some() { None } else { newest_epoch(self.store.as_ref(), run)? };
+            match newest {
+                Some(epoch) => found.restored = Some(self.load(run, epoch)?),
+                None => found.given_up.push(run),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The manifest of an epoch; none if it is not complete.
+    fn manifest(&self, run: RunId, epoch: u64) -> StateResult<Option<Manifest>> {
+        let path = Paths { run }.manifest(epoch);
+        let Some(manifest) = read_manifest(self.store.as_ref(), &path)? else { return Ok(None) };
+        if (manifest.run, manifest.epoch) != (run, epoch) {
+            return Err(StateError::damaged(path, format!("it is of epoch {} of run {}", manifest.epoch, manifest.run)));
+        }
+        Ok(Some(manifest))
+    }
+
+    fn load(&self, run: RunId, epoch: u64) -> StateResult<Restored> {
+        let paths = Paths { run };
+        let missing = |path: &str| StateError::damaged(path, "it is missing");
+        let manifest = self.manifest(run, epoch)?.ok_or_else(|| missing(&paths.manifest(epoch)))?;
+        let mut parts = Vec::with_capacity(manifest.parts.len());
+        for entry in &manifest.parts {
+            let path = paths.part(epoch, &entry.task);
+            let bytes = self.store.get(&path, entry.bytes.min(MAX_PART_BYTES))?.ok_or_else(|| missing(&path))?;
+            parts.push(TaskPart::open(&bytes, entry.checksum, path)?);
+            reached("part-restored");
+        }
+        Ok(Restored::new(manifest, parts))
+    }
+
+    /// Says that a run begins, before it leaves anything anywhere.
+    pub fn begin(&self, run: RunId) -> StateResult<()> {
+        self.store.put(Paths::newest_run(), run.to_string().as_bytes())?;
+        self.store.put(&Paths { run }.begun(), &[])
+    }
+
+    /// Puts a task's part to rest.
+    pub fn write_part(&self, run: RunId, epoch: u64, task: TaskId, part: TaskSnapshot) -> StateResult<PartEntry> {
+        reached("part-taken");
+        let (bytes, checksum) = TaskPart::enclose(&part.payload);
+        self.store.put(&Paths { run }.part(epoch, &task), &bytes)?;
+        reached("part-written");
+        Ok(PartEntry { task, bytes: bytes.len() as u64, checksum, blocks: part.blocks })
+    }
+
+    /// Makes an epoch complete, unless another has.
+    pub fn create_manifest(&self, manifest: &Manifest) -> StateResult<Created> {
+        reached("all-parts-written");
+        let created = self.store.create(&Paths { run: manifest.run }.manifest(manifest.epoch), &manifest.encode()?)?;
+        reached("manifest-created");
+        Ok(created)
+    }
+
+    /// Forgets the epochs below one that sinks have committed, and what was never complete.
+    pub fn forget_below(&self, run: RunId, epoch: u64) -> StateResult<()> {
+        if planted::has(Bug::CollectedTooEarly) {
+            self.collect_parts_of(run, epoch)?;
+        }
+        let mut gone = BTreeSet::new();
+        let has_blocks = !self.store.list(&Paths { run }.blocks())?.is_empty();
+        for old in epochs_of(self.store.as_ref(), run)?.into_iter().filter(|old| *old < epoch) {
+            reached("forgetting");
+            if has_blocks && let Some(manifest) = self.manifest(run, old)? {
+                gone.extend(manifest.blocks().into_iter().map(str::to_owned));
+            }
+            forget_epoch(self.store.as_ref(), run, old)?;
+        }
+        if let Some(kept) = self.manifest(run, epoch)?.filter(|_| !gone.is_empty()) {
+            let kept = kept.blocks();
+            gone.retain(|block| !kept.contains(block.as_str()));
+        }
+        self.forget_blocks(run, gone)
+    }
+
+    /// Forgets the blocks that the epoch does not refer to, before anything goes on from it: what made them is gone.
+    pub fn forget_stray_blocks(&self, manifest: &Manifest) -> StateResult<()> {
+        let (run, kept) = (manifest.run, manifest.blocks());
+        let there = self.store.list(&Paths { run }.blocks())?;
+        self.forget_blocks(run, there.into_iter().filter(|block| !kept.contains(block.as_str())))
+    }
+
+    fn forget_blocks(&self, run: RunId, blocks: impl IntoIterator<Item = String>) -> StateResult<()> {
+        for block in blocks {
+            reached("block-forgotten");
+            self.store.remove(&Paths { run }.block(&block))?;
+        }
+        Ok(())
+    }
+
+    /// Where a run's blocks lie.
+    pub fn blocks(&self, run: RunId) -> BlockHome {
+        BlockHome::Kept { store: self.store.clone(), folder: Paths { run }.blocks() }
+    }
+
+    /// What [`Bug::CollectedTooEarly`] does.
+    #[cold]
+    fn collect_parts_of(&self, run: RunId, epoch: u64) -> StateResult<()> {
+        let folder = Paths { run }.epoch(epoch);
+        let mut parts = self.store.list(&folder)?.into_iter().filter(|name| !Paths::is_manifest(name));
+        parts.try_for_each(|part| self.store.remove(&format!("{folder}/{part}")))
+    }
+
+    /// Forgets a run that is finished or given up. The newest epoch goes last, so that nobody ever finds an older one alone.
+    pub fn forget_run(&self, run: RunId) -> StateResult<()> {
+        reached("run-over");
+        for epoch in epochs_of(self.store.as_ref(), run)? {
+            forget_epoch(self.store.as_ref(), run, epoch)?;
+            reached("epoch-forgotten");
+        }
+        self.forget_blocks(run, self.store.list(&Paths { run }.blocks())?)?;
+        self.store.remove_folder(&Paths { run }.blocks())?;
+        self.store.remove(&Paths { run }.begun())?;
+        self.store.remove_folder(&Paths { run }.run())
+    }
+}
+
+/// The epochs of a run, complete or not.
+pub(super) fn epochs_of(store: &dyn Store, run: RunId) -> StateResult<Vec<u64>> {
+    let names = store.list(&Paths { run }.run())?;
+    let mut epochs: Vec<u64> = names.iter().filter_map(|name| Paths::epoch_of(name)).collect();
+    epochs.sort_unstable();
+    Ok(epochs)
+}
+
+/// The newest epoch of a run that has a manifest.
+pub(super) fn newest_epoch(store: &dyn Store, run: RunId) -> StateResult<Option<u64>> {
+    for epoch in epochs_of(store, run)?.into_iter().rev() {
+        if store.list(&Paths { run }.epoch(epoch))?.iter().any(|name| Paths::is_manifest(name)) {
+            return Ok(Some(epoch));
+        }
+    }
+    Ok(None)
+}
+
+/// The manifest at a path; none if nothing is there.
+pub(super) fn read_manifest(store: &dyn Store, path: &str) -> StateResult<Option<Manifest>> {
+    let bytes = store.get(path, MAX_MANIFEST_BYTES)?;
+    bytes.map(|bytes| Manifest::decode(&bytes, path)).transpose()
+}
+
+/// The manifest first: what is left of an epoch without it is nothing.
+pub(super) fn forget_epoch(store: &dyn Store, run: RunId, epoch: u64) -> StateResult<()> {
+    let (paths, folder) = (Paths { run }, Paths { run }.epoch(epoch));
+    store.remove(&paths.manifest(epoch))?;
+    for name in store.list(&folder)? {
+        store.remove(&format!("{folder}/{name}"))?;
+    }
+    store.remove_folder(&folder)
+}

@@ -1,0 +1,14 @@
+//! How a run is kept, and how it goes on: between the decisions of [`millrace_state::checkpoint`] and the tasks.
+
+mod change;
+pub mod codes;
+mod home;
+mod identity;
+mod restored;
+mod savepoints;
+
+pub use change::{Carry, Holds, Now, carry, meaning};
+pub use home::{Allowances, Found, StateHome};
+pub use identity::{identities, meanings};
+pub use restored::{FormerTask, OperatorSnapshot, Restored};
+pub use savepoints::{Savepoint, Savepoints, losses};

@@ -1,0 +1,101 @@
+//! What can go wrong while a pipeline runs.
+
+use millrace_model::{Blame, Diagnostic, NodeId};
+use millrace_state::StateError;
+use thiserror::Error;
+
+use crate::checkpoint::codes;
+
+pub type RunResult<T> = Result<T, RunError>;
+
+/// The code of a connector's error that says that nobody reads the output any more (`| head`): the run ends, and has not failed.
+pub const READER_GONE: &str = "MR0514";
+
+/// An error that ends a pipeline. The runtime adds the node and a sample of the rows that were being worked on.
+#[derive(Debug, Clone, Error)]
+pub enum RunError {
+    /// A value could not be computed, and the node's `on_error` is `fail`.
+    #[error("{message}")]
+    Value { message: String, sample: Vec<String> },
+    /// The outside world failed: a file, a socket, a disk.
+    #[error("{what}: {cause}")]
+    Connector { code: &'static str, what: String, cause: String, retryable: bool },
+    /// A limit was reached: state, a record's size.
+    #[error("{message}")]
+    Limit { message: String },
+    /// What the run keeps to go on from cannot be written, read or used; with what to do.
+    #[error("{message}")]
+    State { code: &'static str, message: String, help: &'static str, retryable: bool },
+    /// An invariant of ours does not hold.
+    #[error("internal error: {message}")]
+    Bug { message: String },
+    /// The pipeline is being stopped; the task that sees this just ends.
+    #[error("the pipeline is stopping")]
+    Cancelled,
+}
+
+impl RunError {
+    pub fn from_polars(error: polars::prelude::PolarsError) -> Self {
+        RunError::Bug { message: error.to_string() }
+    }
+
+    pub fn bug(message: impl Into<String>) -> Self {
+        RunError::Bug { message: message.into() }
+    }
+
+    /// The connector's failure in its own words: what was tried (`read data/x.csv`), and why it failed.
+    pub fn connector(code: &'static str, what: impl Into<String>, cause: impl ToString, retryable: bool) -> Self {
+        RunError::Connector { code, what: what.into(), cause: cause.to_string(), retryable }
+    }
+
+    pub const fn blame(&self) -> Blame {
+        match self {
+            RunError::Value { .. } | RunError::Limit { .. } => Blame::User,
+            RunError::Connector { .. } | RunError::State { .. } => Blame::Environment,
+            RunError::Bug { .. } | RunError::Cancelled => Blame::Bug,
+        }
+    }
+
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, RunError::Connector { retryable: true, .. } | RunError::State { retryable: true, .. })
+    }
+
+    pub const fn code(&self) -> &'static str {
+        match self {
+            RunError::Value { .. } => "MR0401",
+            RunError::Connector { code, .. } | RunError::State { code, .. } => code,
+            RunError::Limit { .. } => "MR0403",
+            RunError::Bug { .. } => "MR0404",
+            RunError::Cancelled => "MR0405",
+        }
+    }
+
+    pub fn diagnostic(&self, node: &NodeId) -> Diagnostic {
+        let diagnostic = Diagnostic::error(self.code(), self.to_string()).node(node);
+        match self {
+            RunError::State { help, .. } => diagnostic.help(*help),
+            _ => diagnostic,
+        }
+    }
+}
+
+impl From<StateError> for RunError {
+    fn from(error: StateError) -> Self {
+        let retryable = error.is_retryable();
+        let (code, help) = match &error {
+            StateError::Io { .. } => (codes::IO, "see that the disk has room and that `.millrace` may be written"),
+            StateError::InUse { .. } => (codes::IN_USE, "wait for that run to end, or stop it"),
+            StateError::Damaged { .. } | StateError::Version { .. } => (
+                codes::UNREADABLE,
+                "bring the files back from a copy, or run with --fresh: the state is then given up, and outputs are made anew",
+            ),
+        };
+        RunError::State { code, message: error.to_string(), help, retryable }
+    }
+}
+
+impl From<polars::prelude::PolarsError> for RunError {
+    fn from(error: polars::prelude::PolarsError) -> Self {
+        RunError::from_polars(error)
+    }
+}

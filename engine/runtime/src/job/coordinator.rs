@@ -1,0 +1,357 @@
+//! The control side of a run: finds what to go on from, makes the tasks, sees them through their epochs, and says how it ended.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::FutureExt;
+use millrace_model::{NodeId, Timestamp};
+use millrace_plan::BoundNode;
+use millrace_state::checkpoint::{Ending, Meaning, RunId, SavepointName};
+use millrace_state::step::reached;
+use millrace_wire::figures::RunState;
+use millrace_wire::message::{Failure, NoticeSeverity};
+use tokio::sync::{mpsc, watch};
+
+use crate::chain::CurrentWork;
+use crate::checkpoint::{Allowances, Carry, Found, Holds, Now, Restored, StateHome, carry, codes, identities, losses, meaning, meanings};
+use crate::connector::Finality;
+use crate::error::{RunError, RunResult};
+use crate::guarantee::{Replay, Visibility, sinks};
+use crate::job::commit::{commit, recover};
+use crate::job::epochs::{AttemptEnd, Epochs, Wires, forget};
+use crate::job::handle::{JobOutcome, JobProgress};
+use crate::job::restart::Restarts;
+use crate::job::setup::{self, Attempt, Lines, Made, ReadyTask, Shared};
+use crate::job::wiring::wire;
+use crate::operator::EndReason;
+use crate::registry::Entry;
+use crate::task::boundary::{failure, panic_text};
+use crate::task::sink_task::Decision;
+use crate::task::{StopSignal, Stopping};
+use crate::telemetry::figures::Role;
+
+pub struct Coordinator {
+    shared: Arc<Shared>,
+    progress: Arc<JobProgress>,
+}
+
+impl Shared {
+    /// The error with the node that was worked on, else the first there is.
+    pub fn failed(&self, error: &RunError, work: &CurrentWork) -> Failure {
+        let first = || self.plan.nodes.first().map_or_else(|| NodeId::new("pipeline"), |node| node.id().clone());
+        failure(error, &work.node().unwrap_or_else(first), work)
+    }
+}
+
+impl Coordinator {
+    pub fn new(shared: Arc<Shared>, progress: Arc<JobProgress>) -> Self {
+        Coordinator { shared, progress }
+    }
+
+    pub async fn run(self, outcome: watch::Sender<Option<JobOutcome>>) {
+        let (state, cause) = match AssertUnwindSafe(self.drive()).catch_unwind().await {
+            Ok(Ok(EndReason::Finished)) => (RunState::Finished, None),
+            Ok(Ok(EndReason::Stopped)) => (RunState::Stopped, None),
+            Ok(Err(cause)) => (RunState::Failed, Some(cause)),
+            Err(panic) => (RunState::Failed, Some(self.bug(format!("the job's control panicked: {}", panic_text(panic.as_ref()))))),
+        };
+        // Whatever is left of the tasks ends now.
+        self.progress.stop.send(Stopping::Abort);
+        self.progress.end_ns.store(self.progress.clock.monotonic_ns().max(1), Ordering::Relaxed);
+        if let Some(cause) = &cause {
+            let message = cause.diagnostic.message.clone();
+            self.shared.notices.say(cause.diagnostic.node.as_ref(), NoticeSeverity::Error, "failed", 1, || message);
+        }
+        self.shared.notices.flush(true);
+        self.progress.set_state(state);
+        let summary = self.progress.telemetry.summary(self.progress.elapsed_ms());
+        outcome.send_replace(Some(JobOutcome { state, summary, cause }));
+    }
+
+    fn bug(&self, message: String) -> Failure {
+        self.failed(&RunError::Bug { message })
+    }
+
+    fn failed(&self, error: &RunError) -> Failure {
+        self.shared.failed(error, &CurrentWork::default())
+    }
+
+    async fn drive(&self) -> Result<EndReason, Failure> {
+        let mut attempt = match &self.shared.host.state {
+            Some(home) => self.go_on(home).await?,
+            None => Attempt { run_start_us: self.progress.clock.wall_us(), is_durable: false, may_rewind: false, restored: None },
+        };
+        let mut restarts = Restarts::default();
+        loop {
+            let failure = match self.attempt(attempt).await {
+                Ok(AttemptEnd::Ended(reason)) => return Ok(reason),
+                Ok(AttemptEnd::Aborted) => return Ok(EndReason::Stopped),
+                Ok(AttemptEnd::Failed(failure)) => *failure,
+                Err(failure) => failure,
+            };
+            attempt = match self.again(failure, &mut restarts).await? {
+                Some(attempt) => attempt,
+                None => return Ok(EndReason::Stopped),
+            };
+        }
+    }
+
+    /// After a failure that may pass by itself, goes back to the last epoch and waits a while. None if the run was stopped meanwhile.
+    ///
+    /// # Errors
+    /// The failure, if the run is not kept, if nothing can come of another try, or after too many.
+    async fn again(&self, failure: Failure, restarts: &mut Restarts) -> Result<Option<Attempt>, Failure> {
+        let Some(home) = self.shared.host.state.as_ref().filter(|_| failure.retryable) else { return Err(failure) };
+        let mut stop = self.progress.stop.receiver();
+        if stop.current() != Stopping::No {
+            return Err(failure);
+        }
+        let read = |progress: &JobProgress| progress.telemetry.summary(0).rows_in;
+        let before = read(&self.progress);
+        let attempt = self.go_on(&home.resuming()).await?;
+        let epoch = attempt.durability().restored_epoch;
+        let counted = attempt.restored.as_ref().map_or(0, |restored| self.rows_read(restored));
+        let Some(wait) = restarts.wait(counted) else { return Err(failure) };
+        let message = || {
+            let replayed = before.saturating_sub(counted);
+            let from = if epoch == 0 { "from its beginning".to_owned() } else { format!("from epoch {epoch}") };
+            format!("{}; begins again {from} in {} ms, and reads {replayed} rows again", failure.diagnostic.message, wait.as_millis())
+        };
+        self.shared.notices.say(failure.diagnostic.node.as_ref(), NoticeSeverity::Warning, "restarted", 1, message);
+        tokio::select! {
+            () = self.progress.clock.sleep(wait) => Ok(Some(attempt)),
+            () = stop.reached(Stopping::Drain) => Ok(None),
+        }
+    }
+
+    /// What the sources had read at an epoch.
+    fn rows_read(&self, restored: &Restored) -> u64 {
+        let sources = self.shared.telemetry.nodes.iter().filter(|(_, node)| node.role == Role::Source);
+        sources.map(|(node, _)| restored.counts(node).rows_in).sum()
+    }
+
+    /// Finds what the run goes on from, gives up what it does not, and takes the sinks there.
+    async fn go_on(&self, home: &StateHome) -> Result<Attempt, Failure> {
+        reached("looking");
+        let went_back = match &home.from {
+            Some(name) => Some(self.go_back(home, name).await?),
+            None => None,
+        };
+        let looking = home.clone();
+        let found = self.blocking(move || looking.find(went_back).map_err(RunError::from)).await?;
+        let Found { restored, given_up } = found;
+        for run in given_up {
+            let attempt = Attempt { run_start_us: run.0, is_durable: false, may_rewind: false, restored: None };
+            recover(self.shared.clone(), attempt).await?;
+            forget(home.clone(), run).await;
+        }
+        let Some(mut restored) = restored else {
+            let run_start_us = self.progress.clock.wall_us();
+            let beginning = home.clone();
+            self.blocking(move || Ok(beginning.begin(RunId(run_start_us))?)).await?;
+            return Ok(Attempt { run_start_us, is_durable: true, may_rewind: false, restored: None });
+        };
+        self.carry(&mut restored, home.allows).map_err(|error| self.failed(&error))?;
+        let manifest = restored.manifest.clone();
+        let (sweeping, of) = (home.clone(), manifest.clone());
+        self.blocking(move || Ok(sweeping.forget_stray_blocks(&of)?)).await?;
+        let (run, savepoints) = (manifest.run, home.savepoints());
+        let kept = self.blocking(move || savepoints.newest_of(run).map_err(RunError::from)).await?;
+        self.shared.kept_epoch.store(kept, Ordering::Relaxed);
+        let may_rewind = went_back.is_some() && home.allows.rewind;
+        let attempt = Attempt { run_start_us: run.0, is_durable: true, may_rewind, restored: Some(Arc::new(restored)) };
+        recover(self.shared.clone(), attempt.clone()).await?;
+        let finality = match manifest.ending {
+            None => Finality::Ongoing,
+            Some(Ending::Stopped) => Finality::Paused,
+            Some(Ending::Finished) => Finality::Final,
+        };
+        commit(self.shared.clone(), attempt.clone(), manifest.ready, finality).await?;
+        reached("restored");
+        let when = Timestamp(manifest.taken_us).to_rfc3339();
+        let message = || format!("goes on from epoch {}, taken at {when}", manifest.epoch);
+        self.shared.notices.say(None, NoticeSeverity::Info, "resumed", 1, message);
+        Ok(attempt)
+    }
+
+    /// Goes back to a savepoint: it becomes the newest epoch of its run again.
+    ///
+    /// # Errors
+    /// If rows that sinks have shown since would be taken back or come twice, unless that is allowed.
+    async fn go_back(&self, home: &StateHome, name: &SavepointName) -> Result<RunId, Failure> {
+        let (savepoints, name, allows) = (home.savepoints(), name.clone(), home.allows);
+        let sinks = sinks(&self.shared.plan, &self.shared.registry);
+        self.blocking(move || {
+            let savepoint = savepoints.get(&name)?.ok_or_else(|| no_savepoint(&name))?;
+            let losses = losses(&savepoints, &savepoint, &sinks)?;
+            if !losses.is_empty() && !allows.rewind {
+                let list = losses.join("; ");
+                let message = format!("savepoint `{name}` is of epoch {}, and sinks have shown rows since: {list}", savepoint.epoch);
+                let help = "if that is meant, run with --allow-rewind";
+                return Err(RunError::State { code: codes::COMMITTED_LATER, message, help, retryable: false });
+            }
+            Ok(savepoints.bring_back(&name)?)
+        })
+        .await
+    }
+
+    /// Sees what a pipeline that changed keeps, and gives it that.
+    ///
+    /// # Errors
+    /// If there is anything that it cannot keep, and that is not allowed.
+    fn carry(&self, restored: &mut Restored, allows: Allowances) -> RunResult<()> {
+        let manifest = &restored.manifest;
+        if manifest.key_groups != self.shared.physical.key_groups {
+            let message =
+                format!("the state is in {} key groups, and this release makes {}", manifest.key_groups, self.shared.physical.key_groups);
+            return Err(other_pipeline(message));
+        }
+        let is_same = identities(&self.shared.plan) == manifest.nodes;
+        if is_same && (manifest.meanings.is_empty() || manifest.meanings == meanings(&self.shared.plan)) {
+            return Ok(());
+        }
+        let registry = &self.shared.registry;
+        // A sink that is gone widens nothing.
+        let held = |kind: &str| match registry.get(kind) {
+            Some(Entry::Source(factory)) if factory.replay().what == Replay::FromNow => Holds::Nothing,
+            Some(Entry::Source(_)) => Holds::Source,
+            Some(Entry::Operator(factory)) => Holds::Operator { may_extend: factory.may_extend_aggregates() },
+            Some(Entry::Sink(factory)) if factory.visibility().what == Visibility::AsTheyCome => Holds::Nothing,
+            Some(Entry::Sink(_)) | None => Holds::Sink { may_widen: false },
+        };
+        let holds = |node: &BoundNode| match (held(&node.decl.kind), registry.get(&node.decl.kind)) {
+            (Holds::Sink { .. }, Some(Entry::Sink(factory))) => Holds::Sink { may_widen: factory.takes_other_columns(&node.decl) },
+            (held, _) => held,
+        };
+        let now: Vec<Now<'_>> =
+            self.shared.plan.nodes.iter().map(|node| Now { node: &node.decl, meaning: meaning(node), holds: holds(node) }).collect();
+        let unknown: BTreeMap<NodeId, Meaning> = manifest.nodes.keys().map(|node| (node.clone(), Meaning::default())).collect();
+        let then = if manifest.meanings.is_empty() { &unknown } else { &manifest.meanings };
+        let Carry { from, losses, notes } = carry(&now, then, &held, &|node| restored.has_state(node));
+        if !losses.is_empty() && !allows.state_loss {
+            let message = format!(
+                "the pipeline has changed since epoch {}, and what it kept is not all of use to it: {}",
+                manifest.epoch,
+                losses.join("; ")
+            );
+            return Err(other_pipeline(message));
+        }
+        for (severity, said) in
+            losses.iter().map(|it| (NoticeSeverity::Warning, it)).chain(notes.iter().map(|it| (NoticeSeverity::Info, it)))
+        {
+            self.shared.notices.say(None, severity, "state_changed", 1, || said.clone());
+        }
+        restored.carry(from);
+        Ok(())
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> RunResult<T> + Send + 'static) -> Result<T, Failure> {
+        let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(RunError::bug(error.to_string())));
+        done.map_err(|error| self.failed(&error))
+    }
+
+    async fn attempt(&self, attempt: Attempt) -> Result<AttemptEnd, Failure> {
+        if let Some(restored) = attempt.restored.as_ref().filter(|it| it.manifest.ending == Some(Ending::Finished)) {
+            return Ok(self.finish_restored(restored).await);
+        }
+        let tasks: usize = self.shared.physical.vertices.iter().map(|vertex| vertex.parallelism as usize).sum();
+        let (reports, inbox) = mpsc::channel(4 * tasks + 1);
+        let (stop, decision) = (StopSignal::default(), watch::Sender::new(Decision::Pending));
+        let hasten = watch::Sender::new(0);
+        let lines = Lines { stop: stop.receiver(), reports: reports.clone(), decision: decision.subscribe(), hasten: hasten.subscribe() };
+        let Some(Made { tasks: ready, names, commands }) = self.make_tasks(attempt.clone(), lines).await? else {
+            return Ok(AttemptEnd::Aborted);
+        };
+        self.progress.set_state(RunState::Running);
+        self.shared.notices.say(None, NoticeSeverity::Info, "started", 1, || format!("running as {tasks} tasks"));
+        for task in ready {
+            let reports = reports.clone();
+            let spawned = self.shared.host.data.spawn(async move {
+                let report = task.run().await;
+                // The job hears every report while it lives; if it is gone there is nobody to tell.
+                let _ = reports.send(report).await;
+            });
+            if spawned.is_none() {
+                return Err(self.bug("the data runtime has shut down".to_owned()));
+            }
+        }
+        drop(reports);
+        let wires = Wires { stop, decision, hasten, inbox };
+        Ok(Epochs::new(self.shared.clone(), self.progress.clone(), attempt, names, commands, wires).run().await)
+    }
+
+    /// A run that had come to its end, but for the last word: all is committed now, and counted as it was then.
+    async fn finish_restored(&self, restored: &Restored) -> AttemptEnd {
+        for (node, telemetry) in &self.shared.telemetry.nodes {
+            if let Some(first) = telemetry.tasks.first() {
+                first.begin(restored.counts(node));
+            }
+        }
+        if let Some(home) = self.shared.host.state.clone() {
+            forget(home, RunId(restored.manifest.run.0)).await;
+        }
+        AttemptEnd::Ended(EndReason::Finished)
+    }
+
+    /// Opens sources, makes operators and sinks, on the data runtime: connectors may block. None if the run was aborted meanwhile.
+    async fn make_tasks(&self, attempt: Attempt, lines: Lines) -> Result<Option<Made>, Failure> {
+        let shared = self.shared.clone();
+        let wiring = wire(&shared.telemetry, shared.options.batch_rows);
+        let work = CurrentWork::default();
+        let seen = work.clone();
+        let mut stop = self.progress.stop.receiver();
+        let making = self.shared.host.data.spawn(async move {
+            let mut made = Made::default();
+            let making = AssertUnwindSafe(async {
+                tokio::select! {
+                    biased;
+                    () = stop.reached(Stopping::Abort) => Err(RunError::Cancelled),
+                    made = setup::make(&shared, &attempt, wiring, lines, &mut made, &work) => made,
+                }
+            });
+            let result = making.catch_unwind().await.unwrap_or_else(|panic| {
+                Err(RunError::Bug { message: format!("making the tasks panicked: {}", panic_text(panic.as_ref())) })
+            });
+            match result {
+                Ok(()) => Ok(made),
+                Err(error) => {
+                    undo(made).await;
+                    Err(error)
+                }
+            }
+        });
+        let made = match making {
+            Some(making) => making.await.unwrap_or_else(|error| Err(RunError::bug(error.to_string()))),
+            None => Err(RunError::bug("the data runtime has shut down")),
+        };
+        match made {
+            Ok(made) => Ok(Some(made)),
+            Err(RunError::Cancelled) => Ok(None),
+            Err(error) => Err(self.shared.failed(&error, &seen)),
+        }
+    }
+}
+
+/// Sinks that were made for a run that never began remove what they have put down.
+async fn undo(made: Made) {
+    for task in made.tasks {
+        if let ReadyTask::Sink(_, _, mut sink) = task
+            && let Err(error) = sink.abort().await
+        {
+            tracing::warn!(%error, "a sink could not remove what it wrote");
+        }
+    }
+}
+
+fn no_savepoint(name: &SavepointName) -> RunError {
+    let message = format!("there is no savepoint `{name}` of this pipeline");
+    let help = "see which there are: millrace savepoint FILE --list";
+    RunError::State { code: codes::NO_SAVEPOINT, message, help, retryable: false }
+}
+
+fn other_pipeline(message: String) -> RunError {
+    let help = "bring those nodes back as they were; or run with --allow-state-loss to go on without, or with --fresh to begin anew";
+    RunError::State { code: codes::OTHER_PIPELINE, message, help, retryable: false }
+}

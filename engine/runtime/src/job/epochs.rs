@@ -1,0 +1,519 @@
+//! Sees an attempt through its epochs: hears its tasks, carries out what the checkpoints' state machine decides, ends with the last epoch.
+//!
+//! Nothing here waits for a disk or a sink: what takes time runs beside, and is heard of when it is done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use millrace_model::NodeId;
+use millrace_state::StateResult;
+use millrace_state::checkpoint::{
+    Cause, Committable, Coordinator, Decision, Ending, Manifest, Meaning, PartEntry, RunId, SavepointName, Settings, TaskId,
+};
+use millrace_state::planted::{self, Bug};
+use millrace_state::step::reached;
+use millrace_state::store::Created;
+use millrace_wire::message::{Failure, NoticeSeverity};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::chain::CurrentWork;
+use crate::checkpoint::{Savepoint, StateHome, codes, identities, meanings};
+use crate::connector::Finality;
+use crate::error::RunError;
+use crate::job::commit::commit;
+use crate::job::handle::JobProgress;
+use crate::job::setup::{Attempt, Shared};
+use crate::operator::EndReason;
+use crate::registry::Entry;
+use crate::task::sink_task;
+use crate::task::{BarrierCommand, StopSignal, Stopping, TaskReport, TaskSnapshot};
+
+/// An epoch that takes longer is given up, and the next one tried.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Work that was done beside.
+enum Done {
+    Part {
+        epoch: u64,
+        task: TaskId,
+        result: StateResult<PartEntry>,
+    },
+    Manifest {
+        epoch: u64,
+        result: StateResult<Created>,
+    },
+    Committed {
+        epoch: u64,
+        result: Result<(), Failure>,
+    },
+    Kept {
+        epoch: u64,
+        kept: Vec<StateResult<Savepoint>>,
+    },
+    Forgotten,
+    /// Savepoints that somebody asked for.
+    Asked(Vec<SavepointName>),
+}
+
+/// How often the folder is looked at for requests.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How an attempt ended.
+pub enum AttemptEnd {
+    Ended(EndReason),
+    Failed(Box<Failure>),
+    Aborted,
+}
+
+/// What an attempt's tasks are told, and what they tell.
+pub struct Wires {
+    pub stop: StopSignal,
+    pub decision: watch::Sender<sink_task::Decision>,
+    pub hasten: watch::Sender<u64>,
+    pub inbox: mpsc::Receiver<TaskReport>,
+}
+
+pub struct Epochs {
+    shared: Arc<Shared>,
+    progress: Arc<JobProgress>,
+    attempt: Attempt,
+    /// Set if the run is kept.
+    home: Option<StateHome>,
+    commands: Vec<mpsc::Sender<BarrierCommand>>,
+    wires: Wires,
+    machine: Coordinator,
+    /// Of the pipeline's nodes, for the manifests.
+    nodes: BTreeMap<NodeId, u64>,
+    meanings: BTreeMap<NodeId, Meaning>,
+    work: JoinSet<Done>,
+    /// All tasks, and those that have not ended.
+    tasks: usize,
+    running: usize,
+    exhausted: usize,
+    /// Tasks of sinks, and those of them whose output nobody reads any more.
+    sinks: usize,
+    unread: usize,
+    /// The run ends since nobody reads anything that it writes.
+    is_unread: bool,
+    /// When requests are looked for next, and whether that is under way.
+    look_ns: u64,
+    is_looking: bool,
+    end: Option<AttemptEnd>,
+}
+
+impl Epochs {
+    /// `names` are all tasks, `commands` those of the sources.
+    pub fn new(
+        shared: Arc<Shared>,
+        progress: Arc<JobProgress>,
+        attempt: Attempt,
+        names: Vec<TaskId>,
+        commands: Vec<mpsc::Sender<BarrierCommand>>,
+        wires: Wires,
+    ) -> Self {
+        let home = shared.host.state.clone();
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let running = names.len();
+        let is_sink = |task: &TaskId| {
+            let kind = shared.plan.node(&task.node).map(|node| node.decl.kind.as_str());
+            kind.is_some_and(|kind| matches!(shared.registry.get(kind), Some(Entry::Sink(_))))
+        };
+        let sinks = names.iter().filter(|task| is_sink(task)).count();
+        let machine = Coordinator::new(Settings {
+            tasks: names.into_iter().collect(),
+            restored: attempt.durability().restored_epoch,
+            every_ns: home.as_ref().map(|home| nanoseconds(home.every)),
+            hasten_after_ns: nanoseconds(shared.options.unaligned_after),
+            timeout_ns: nanoseconds(TIMEOUT),
+            now_ns: progress.clock.monotonic_ns(),
+        });
+        let meanings = if home.is_some() { meanings(&shared.plan) } else { BTreeMap::new() };
+        let nodes = if home.is_some() { identities(&shared.plan) } else { BTreeMap::new() };
+        Epochs {
+            shared,
+            progress,
+            attempt,
+            home,
+            commands,
+            wires,
+            machine,
+            nodes,
+            meanings,
+            work: JoinSet::new(),
+            tasks: running,
+            running,
+            exhausted: 0,
+            sinks,
+            unread: 0,
+            is_unread: false,
+            look_ns: 0,
+            is_looking: false,
+            end: None,
+        }
+    }
+
+    /// Hears and decides until the last epoch is committed or nothing can come of it, and all tasks and all work beside have ended.
+    pub async fn run(mut self) -> AttemptEnd {
+        let mut heard = Stopping::No;
+        let mut job_stop = self.progress.stop.receiver();
+        if self.running == 0 {
+            return AttemptEnd::Ended(EndReason::Finished);
+        }
+        while self.end.is_none() {
+            let clock = self.progress.clock.clone();
+            let next = if heard == Stopping::No { Stopping::Drain } else { Stopping::Abort };
+            let wake = self.machine.wake_at_ns();
+            let due = async {
+                match wake {
+                    Some(at) => clock.sleep(Duration::from_nanos(at.saturating_sub(clock.monotonic_ns()))).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let look = clock.sleep(Duration::from_nanos(self.look_ns.saturating_sub(clock.monotonic_ns())));
+            tokio::select! {
+                biased;
+                report = self.wires.inbox.recv() => self.hear(report),
+                () = look, if self.home.is_some() && !self.is_looking => self.look_for_requests(),
+                Some(done) = self.work.join_next() => match done {
+                    Ok(done) => self.take(done),
+                    Err(panic) => self.fail(&RunError::bug(format!("work beside the job panicked: {panic}"))),
+                },
+                () = job_stop.reached(next), if heard != Stopping::Abort => {
+                    heard = job_stop.current();
+                    self.wires.stop.send(heard);
+                    if heard == Stopping::Drain {
+                        self.conclude(Ending::Stopped);
+                    }
+                }
+                () = due => {
+                    let decisions = self.machine.tick(self.now());
+                    self.carry_out(decisions);
+                }
+            }
+        }
+        self.leave().await
+    }
+
+    /// Waits for the rest, which ends by itself after the last commit, and is aborted otherwise.
+    async fn leave(mut self) -> AttemptEnd {
+        let cause = match &self.end {
+            Some(AttemptEnd::Failed(failure)) => failure.diagnostic.message.clone(),
+            _ => "the run was aborted".to_owned(),
+        };
+        self.progress.epochs().interrupted(&cause, self.now());
+        let decision = match self.end {
+            Some(AttemptEnd::Ended(_)) => sink_task::Decision::Committed,
+            _ => sink_task::Decision::Dropped,
+        };
+        self.wires.decision.send_replace(decision);
+        if decision == sink_task::Decision::Dropped {
+            self.wires.stop.send(Stopping::Abort);
+        }
+        while self.running > 0 {
+            let report = self.wires.inbox.recv().await;
+            self.hear(report);
+        }
+        // A commit that has begun comes to its end, whatever else failed.
+        while self.work.join_next().await.is_some() {}
+        if let (Some(AttemptEnd::Ended(EndReason::Finished)), Some(home)) = (&self.end, self.home.take()) {
+            forget(home, RunId(self.attempt.run_start_us)).await;
+        }
+        if matches!(self.end, Some(AttemptEnd::Aborted)) && self.progress.stop.current() == Stopping::No {
+            let error = RunError::bug("the tasks ended without a result");
+            return AttemptEnd::Failed(Box::new(self.shared.failed(&error, &CurrentWork::default())));
+        }
+        self.end.unwrap_or(AttemptEnd::Aborted)
+    }
+
+    fn now(&self) -> u64 {
+        self.progress.clock.monotonic_ns()
+    }
+
+    fn fail(&mut self, error: &RunError) {
+        let failure = self.shared.failed(error, &CurrentWork::default());
+        self.end.get_or_insert(AttemptEnd::Failed(Box::new(failure)));
+    }
+
+    fn conclude(&mut self, ending: Ending) {
+        let decisions = self.machine.end(ending, self.now());
+        self.carry_out(decisions);
+    }
+
+    fn hear(&mut self, report: Option<TaskReport>) {
+        match report {
+            Some(TaskReport::Acknowledged { task, epoch, part, ready }) => self.acknowledged(task, epoch, part, ready),
+            Some(TaskReport::Exhausted) => {
+                self.exhausted += 1;
+                if self.exhausted == self.commands.len() {
+                    self.conclude(Ending::Finished);
+                }
+            }
+            Some(TaskReport::ReaderGone) => {
+                self.unread += 1;
+                // Another sink's rows are still wanted, however little is read of this one's.
+                if self.unread >= self.sinks {
+                    self.is_unread = true;
+                    self.wires.stop.send(Stopping::Drain);
+                    self.conclude(Ending::Finished);
+                }
+            }
+            Some(TaskReport::Ended) => self.running = self.running.saturating_sub(1),
+            Some(TaskReport::Cancelled) => {
+                self.running = self.running.saturating_sub(1);
+                // Another task's failure, which made this one give up, may be heard of later.
+                self.end.get_or_insert(AttemptEnd::Aborted);
+            }
+            Some(TaskReport::Failed(failure)) => {
+                self.running = self.running.saturating_sub(1);
+                if !matches!(self.end, Some(AttemptEnd::Failed(_) | AttemptEnd::Ended(_))) {
+                    self.end = Some(AttemptEnd::Failed(failure));
+                }
+            }
+            None => {
+                self.running = 0;
+                self.end.get_or_insert(AttemptEnd::Aborted);
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, task: TaskId, epoch: u64, part: Option<TaskSnapshot>, ready: Option<Committable>) {
+        if let Some(ready) = ready {
+            self.machine.prepared(epoch, ready);
+        }
+        self.progress.epochs().handed_over(epoch, &task, self.now());
+        match (&self.home, part) {
+            (Some(home), Some(part)) => {
+                let (home, run) = (home.clone(), RunId(self.attempt.run_start_us));
+                self.work.spawn_blocking(move || {
+                    let result = home.write_part(run, epoch, task.clone(), part);
+                    Done::Part { epoch, task, result }
+                });
+            }
+            _ => {
+                let decisions = self.machine.acknowledged(epoch, PartEntry { task, bytes: 0, checksum: 0, blocks: Vec::new() });
+                self.carry_out(decisions);
+            }
+        }
+    }
+
+    fn take(&mut self, done: Done) {
+        let now = self.now();
+        let decisions = match done {
+            Done::Part { epoch, result: Ok(part), .. } => {
+                self.progress.epochs().part_written(epoch, part.bytes);
+                self.machine.acknowledged(epoch, part)
+            }
+            Done::Part { epoch, task, result: Err(error) } => self.machine.declined(epoch, task, error.to_string(), now),
+            Done::Manifest { epoch, result: Ok(Created::Now) } => self.machine.published(epoch),
+            Done::Manifest { epoch, result: Ok(Created::Before) } => self.machine.taken(epoch),
+            Done::Manifest { epoch, result: Err(error) } => self.machine.not_published(epoch, error.to_string(), now),
+            Done::Committed { epoch, result: Ok(()) } => {
+                self.progress.epochs().committed(epoch, now);
+                self.machine.committed(epoch, now)
+            }
+            Done::Committed { result: Err(failure), .. } => {
+                self.end.get_or_insert(AttemptEnd::Failed(Box::new(failure)));
+                Vec::new()
+            }
+            Done::Kept { epoch, kept } => {
+                self.say_kept(kept);
+                self.machine.kept(epoch, now)
+            }
+            Done::Asked(names) => {
+                self.is_looking = false;
+                names.into_iter().flat_map(|name| self.machine.ask_savepoint(name, now)).collect()
+            }
+            Done::Forgotten => Vec::new(),
+        };
+        self.carry_out(decisions);
+    }
+
+    fn carry_out(&mut self, decisions: Vec<Decision>) {
+        for decision in decisions {
+            match decision {
+                Decision::InjectBarriers { epoch, is_last } => self.inject(epoch, is_last),
+                Decision::HastenBarriers { epoch } => {
+                    self.wires.hasten.send_replace(epoch);
+                }
+                Decision::CreateManifest { epoch, ending, parts, ready } => self.publish(epoch, ending, parts, ready),
+                Decision::CommitSinks { epoch, ending, ready } => {
+                    self.progress.epochs().published(epoch, self.now());
+                    let finality = match (ending, &self.home) {
+                        (None, _) => Finality::Ongoing,
+                        (Some(Ending::Stopped), Some(_)) => Finality::Paused,
+                        (Some(_), _) => Finality::Final,
+                    };
+                    let committing = commit(self.shared.clone(), self.attempt.clone(), ready, finality);
+                    self.work.spawn(async move { Done::Committed { epoch, result: committing.await } });
+                }
+                Decision::AbandonEpoch { epoch, cause } => self.abandoned(epoch, &cause),
+                Decision::KeepSavepoints { epoch, names } => self.keep(epoch, names),
+                Decision::RefuseSavepoints { names } => {
+                    self.refuse(names, "the run had come to its end, and nothing is left to go on with")
+                }
+                Decision::ForgetBelow { epoch } => self.forget_below(epoch),
+                Decision::Finish { ending } => {
+                    let reason = if ending == Ending::Stopped { EndReason::Stopped } else { EndReason::Finished };
+                    self.end.get_or_insert(AttemptEnd::Ended(reason));
+                }
+                Decision::Fail { epoch, cause } => {
+                    self.progress.epochs().failed(epoch, in_words(&cause), self.now());
+                    self.fail(&last_epoch_failed(epoch, &cause));
+                }
+                Decision::StopOrphaned { epoch } => self.fail(&orphaned(epoch)),
+            }
+        }
+    }
+
+    /// To all sources or to none, so that barriers come by every channel in the same order. The last one has a place of its own.
+    fn inject(&mut self, epoch: u64, is_last: bool) {
+        if self.home.is_some() {
+            self.progress.epochs().began(epoch, self.tasks, self.now(), self.progress.clock.wall_us());
+        }
+        let needed = if is_last { 1 } else { 2 };
+        if let Some(busy) = self.commands.iter().position(|command| command.capacity() < needed) {
+            let task = TaskId { node: NodeId::new("source"), task: busy as u32 };
+            let decisions =
+                self.machine.declined(epoch, task, "a source takes no barriers: what follows it does not move".to_owned(), self.now());
+            return self.carry_out(decisions);
+        }
+        let all_read = self.exhausted == self.commands.len() && !self.is_unread;
+        let reason = if all_read { EndReason::Finished } else { EndReason::Stopped };
+        for command in &self.commands {
+            // A source that is gone has failed, which is heard of by itself.
+            let _ = command.try_send(BarrierCommand { epoch, end: is_last.then_some(reason) });
+        }
+        reached("barriers-sent");
+    }
+
+    fn publish(&mut self, epoch: u64, ending: Option<Ending>, parts: Vec<PartEntry>, ready: Vec<Committable>) {
+        let Some(home) = self.home.clone() else { return };
+        self.progress.epochs().parts_written(epoch, self.now());
+        let manifest = Manifest {
+            run: RunId(self.attempt.run_start_us),
+            epoch,
+            taken_us: self.progress.clock.wall_us(),
+            ending,
+            key_groups: self.shared.physical.key_groups,
+            nodes: self.nodes.clone(),
+            meanings: self.meanings.clone(),
+            parts,
+            ready,
+        };
+        if planted::has(Bug::CommitBeforeEpoch) {
+            let committing = commit(self.shared.clone(), self.attempt.clone(), manifest.ready.clone(), Finality::Ongoing);
+            self.work.spawn(async move {
+                let _ = committing.await;
+                Done::Manifest { epoch, result: home.create_manifest(&manifest) }
+            });
+            return;
+        }
+        self.work.spawn_blocking(move || Done::Manifest { epoch, result: home.create_manifest(&manifest) });
+    }
+
+    fn look_for_requests(&mut self) {
+        let Some(home) = &self.home else { return };
+        let savepoints = home.savepoints();
+        self.is_looking = true;
+        self.look_ns = self.now().saturating_add(u64::try_from(LOOK_EVERY.as_nanos()).unwrap_or(u64::MAX));
+        self.work.spawn_blocking(move || Done::Asked(savepoints.asked().unwrap_or_default()));
+    }
+
+    /// Copies an epoch, and takes the requests away. One that cannot be copied is refused, and the run goes on.
+    fn keep(&mut self, epoch: u64, names: Vec<SavepointName>) {
+        let (Some(home), run) = (&self.home, RunId(self.attempt.run_start_us)) else { return };
+        // Before anything is copied: what sinks prepared up to it stays from now on.
+        self.shared.kept_epoch.fetch_max(epoch, Ordering::Relaxed);
+        let savepoints = home.savepoints();
+        self.work.spawn_blocking(move || {
+            let keep = |name: &SavepointName| {
+                let kept = savepoints.keep(run, epoch, name);
+                let answered = match &kept {
+                    Ok(_) => savepoints.withdraw(name),
+                    Err(error) => savepoints.refuse(name, &error.to_string()),
+                };
+                kept.and_then(|kept| answered.map(|()| kept))
+            };
+            Done::Kept { epoch, kept: names.iter().map(keep).collect() }
+        });
+    }
+
+    fn refuse(&mut self, names: Vec<SavepointName>, why: &'static str) {
+        let Some(home) = &self.home else { return };
+        let savepoints = home.savepoints();
+        self.work.spawn_blocking(move || {
+            for name in names {
+                if let Err(error) = savepoints.refuse(&name, why) {
+                    tracing::warn!(%error, "a request for a savepoint could not be answered");
+                }
+            }
+            Done::Forgotten
+        });
+    }
+
+    fn say_kept(&self, kept: Vec<StateResult<Savepoint>>) {
+        for kept in kept {
+            match kept {
+                Ok(savepoint) => self.shared.notices.say(None, NoticeSeverity::Info, "savepoint", 1, || {
+                    format!("savepoint `{}` is there: epoch {}, {} bytes", savepoint.name, savepoint.epoch, savepoint.bytes)
+                }),
+                Err(error) => self.shared.notices.say(None, NoticeSeverity::Error, "savepoint", 1, || {
+                    format!("a savepoint could not be kept, and the run goes on: {error}")
+                }),
+            }
+        }
+    }
+
+    fn forget_below(&mut self, epoch: u64) {
+        let (Some(home), run) = (self.home.clone(), RunId(self.attempt.run_start_us)) else { return };
+        self.work.spawn_blocking(move || {
+            if let Err(error) = home.forget_below(run, epoch) {
+                tracing::warn!(%error, "an old epoch could not be forgotten");
+            }
+            Done::Forgotten
+        });
+    }
+
+    fn abandoned(&self, epoch: u64, cause: &Cause) {
+        if *cause == Cause::Superseded {
+            return self.progress.epochs().superseded(epoch, self.now());
+        }
+        self.progress.epochs().failed(epoch, in_words(cause), self.now());
+        let message = || format!("epoch {epoch} was given up, and the run goes on: {}", in_words(cause));
+        self.shared.notices.say(None, NoticeSeverity::Warning, "checkpoint_failed", 1, message);
+    }
+}
+
+/// Removes all that a run has kept.
+pub async fn forget(home: StateHome, run: RunId) {
+    let forgotten = tokio::task::spawn_blocking(move || home.forget_run(run)).await;
+    if let Ok(Err(error)) = forgotten {
+        tracing::warn!(%error, "the state of a run that is over could not be removed");
+    }
+}
+
+fn in_words(cause: &Cause) -> String {
+    match cause {
+        Cause::Declined { task, why } => format!("{} (task {}): {why}", task.node, task.task),
+        Cause::TimedOut { waiting } => {
+            let names: Vec<String> = waiting.iter().take(5).map(|task| format!("{} (task {})", task.node, task.task)).collect();
+            format!("after {} s it still waits for {}", TIMEOUT.as_secs(), names.join(", "))
+        }
+        Cause::Superseded => "the last epoch takes its place".to_owned(),
+        Cause::NotPublished { why } => why.clone(),
+    }
+}
+
+fn last_epoch_failed(epoch: u64, cause: &Cause) -> RunError {
+    let message = format!("the last epoch, {epoch}, could not be completed: {}", in_words(cause));
+    let help = "run it again: it goes on from the epoch before";
+    RunError::State { code: codes::LAST_EPOCH, message, help, retryable: true }
+}
+
+fn orphaned(epoch: u64) -> RunError {
+    let message = format!("epoch {epoch} of this run was made by another process, which goes on with it");
+    RunError::State { code: codes::ORPHANED, message, help: "let one process run a pipeline at a time", retryable: false }
+}

@@ -1,0 +1,198 @@
+//! What the owner of a run holds of it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millrace_model::{NodeId, PortRef};
+use millrace_plan::{LogicalPlan, PhysicalPlan};
+use millrace_wire::figures::{JobFigures, RunState, Summary};
+use millrace_wire::message::{Failure, Notice, StopMode};
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::Clock;
+use crate::job::coordinator::Coordinator;
+use crate::job::setup::Shared;
+use crate::job::wiring::counters;
+use crate::job::{HostContext, JobOptions};
+use crate::memory::PipelineState;
+use crate::registry::Registry;
+use crate::task::{StopSignal, Stopping};
+use crate::telemetry::bottleneck::Bottleneck;
+use crate::telemetry::monitor::Monitor;
+use crate::telemetry::{EpochHistory, JobTelemetry, NoticeBoard, TapSample};
+
+/// Samples of edges that wait for their reader; more are dropped.
+const TAP_QUEUE: usize = 64;
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobOutcome {
+    pub state: RunState,
+    pub summary: Summary,
+    /// Set if the run failed.
+    pub cause: Option<Failure>,
+}
+
+/// A run, from outside. When the last clone is dropped, the run is aborted.
+#[derive(Clone)]
+pub struct JobHandle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    progress: Arc<JobProgress>,
+    outcome: watch::Receiver<Option<JobOutcome>>,
+    notices: Mutex<Option<mpsc::Receiver<Notice>>>,
+    taps: Mutex<Option<mpsc::Receiver<TapSample>>>,
+}
+
+/// What the control side of a run knows of it.
+pub struct JobProgress {
+    pub stop: StopSignal,
+    pub telemetry: Arc<JobTelemetry>,
+    pub state: watch::Sender<RunState>,
+    pub clock: Arc<dyn Clock>,
+    pub start_ns: u64,
+    /// When it was over; 0 before.
+    pub end_ns: AtomicU64,
+    /// The last that the monitor saw.
+    pub bottleneck: Mutex<Option<Bottleneck>>,
+    /// What came of the newest epochs.
+    pub epochs: Mutex<EpochHistory>,
+}
+
+impl JobProgress {
+    pub fn epochs(&self) -> MutexGuard<'_, EpochHistory> {
+        self.epochs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The moment to measure at: now, or the run's end.
+    pub fn now_ns(&self) -> u64 {
+        match self.end_ns.load(Ordering::Relaxed) {
+            0 => self.clock.monotonic_ns(),
+            end => end,
+        }
+    }
+
+    pub fn elapsed_ms(&self) -> u64 {
+        self.now_ns().saturating_sub(self.start_ns) / 1_000_000
+    }
+
+    /// Moves the run's state on; a run that is over stays as it is.
+    pub fn set_state(&self, state: RunState) {
+        self.state.send_if_modified(|current| {
+            let moves = *current != state && !current.is_over() && !(*current == RunState::Draining && state == RunState::Running);
+            if moves {
+                *current = state;
+            }
+            moves
+        });
+    }
+}
+
+pub(super) fn start(
+    plan: LogicalPlan,
+    physical: PhysicalPlan,
+    registry: Registry,
+    options: JobOptions,
+    host: HostContext,
+    control: &tokio::runtime::Handle,
+) -> JobHandle {
+    let clock = host.clock.clone();
+    let (samples, taps) = mpsc::channel(TAP_QUEUE);
+    let telemetry = Arc::new(counters(&plan, &physical, &registry, options.batch_rows, clock.as_ref(), &samples));
+    let (notices, reader) = NoticeBoard::new(clock.clone());
+    let notices = Arc::new(notices);
+    let progress = Arc::new(JobProgress {
+        stop: StopSignal::default(),
+        telemetry: telemetry.clone(),
+        state: watch::Sender::new(RunState::Starting),
+        start_ns: clock.monotonic_ns(),
+        end_ns: AtomicU64::new(0),
+        bottleneck: Mutex::new(None),
+        epochs: Mutex::default(),
+        clock: clock.clone(),
+    });
+    let state = PipelineState::new(host.data.memory().clone(), options.max_state);
+    let kept_epoch = AtomicU64::new(0);
+    let shared = Arc::new(Shared { state, plan, physical, registry, options, host, telemetry, notices: notices.clone(), kept_epoch });
+    let (sender, outcome) = watch::channel(None);
+    control.spawn(Monitor::new(progress.clone(), notices).run());
+    control.spawn(Coordinator::new(shared, progress.clone()).run(sender));
+    let (notices, taps) = (Mutex::new(Some(reader)), Mutex::new(Some(taps)));
+    JobHandle { inner: Arc::new(Inner { progress, outcome, notices, taps }) }
+}
+
+impl JobHandle {
+    /// Asks the run to stop, and returns at once. An abort overrides a drain.
+    pub fn stop(&self, mode: StopMode) {
+        self.inner.progress.stop.send(mode.into());
+        self.inner.progress.set_state(RunState::Draining);
+    }
+
+    pub fn state(&self) -> RunState {
+        *self.inner.progress.state.borrow()
+    }
+
+    /// Follows the run's state.
+    pub fn watch_state(&self) -> watch::Receiver<RunState> {
+        self.inner.progress.state.subscribe()
+    }
+
+    /// One look at every counter. Never waits for a task.
+    pub fn figures(&self) -> JobFigures {
+        let progress = &self.inner.progress;
+        let now = progress.now_ns();
+        let bottleneck = progress.bottleneck.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let state = self.state();
+        let bottleneck = bottleneck.filter(|_| !state.is_over());
+        JobFigures {
+            state,
+            elapsed_ms: progress.elapsed_ms(),
+            nodes: progress.telemetry.node_figures(now),
+            edges: progress.telemetry.edge_figures(now),
+            bottleneck: bottleneck.as_ref().map(|it| it.node.clone()),
+            bottleneck_busy: bottleneck.map(|it| it.busy),
+            epochs: progress.epochs().figures(),
+        }
+    }
+
+    /// The tasks that run each node, and the exchanges between them.
+    pub fn physical(&self) -> &PhysicalPlan {
+        &self.inner.progress.telemetry.plan
+    }
+
+    /// Samples an edge onto the tap's queue, at most `max_rows` rows twice a second, until it is turned off. False if there is no such edge.
+    pub fn tap(&self, from: &PortRef, to: &NodeId, is_on: bool, max_rows: u32) -> bool {
+        let edge = self.inner.progress.telemetry.edge(from, to);
+        edge.inspect(|edge| edge.probe.set_tap(is_on, max_rows)).is_some()
+    }
+
+    /// The samples of all taps. There is one reader: the first to ask.
+    pub fn take_taps(&self) -> Option<mpsc::Receiver<TapSample>> {
+        self.inner.taps.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What happens, in words. There is one reader: the first to ask. It ends with the run.
+    pub fn take_notices(&self) -> Option<mpsc::Receiver<Notice>> {
+        self.inner.notices.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Waits until the run is over.
+    pub async fn wait(&self) -> JobOutcome {
+        let mut outcome = self.inner.outcome.clone();
+        let ended = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        // The coordinator's task is gone without a word only if its runtime has shut down.
+        ended.unwrap_or_else(|| JobOutcome {
+            state: RunState::Stopped,
+            summary: self.inner.progress.telemetry.summary(self.inner.progress.elapsed_ms()),
+            cause: None,
+        })
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.progress.stop.send(Stopping::Abort);
+    }
+}

@@ -1,0 +1,120 @@
+//! One run of a pipeline: launch it, watch it, stop it, wait for its end.
+
+mod commit;
+mod coordinator;
+mod epochs;
+mod handle;
+mod restart;
+mod setup;
+mod wiring;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_model::{NodeId, PipelineSettings};
+use millrace_plan::{BoundNode, LogicalPlan, NodeFacts, PhysicalPlan, physical};
+use millrace_wire::message::RunOptions;
+
+use crate::checkpoint::StateHome;
+use crate::clock::Clock;
+use crate::connector::{ConnectorContext, Durability, ResultSink};
+use crate::data_runtime::DataRuntime;
+use crate::error::{RunError, RunResult};
+use crate::files::Files;
+use crate::registry::{Entry, Registry};
+
+pub use handle::{JobHandle, JobOutcome, JobProgress};
+
+/// Most rows in a batch, unless the run says otherwise.
+pub const DEFAULT_BATCH_ROWS: usize = 4096;
+
+/// A second of backpressure is enough to wait for.
+const UNALIGNED_AFTER: Duration = Duration::from_secs(1);
+
+/// How to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobOptions {
+    /// Tasks per node, where the node does not say.
+    pub parallelism: u32,
+    /// Most rows in a batch.
+    pub batch_rows: usize,
+    /// Whether sources with `replay` keep their pace.
+    pub replay: bool,
+    /// The most that the pipeline's state may hold, in bytes.
+    pub max_state: Option<u64>,
+    /// How long an epoch's barriers wait for each other before they overtake rows.
+    pub unaligned_after: Duration,
+}
+
+impl Default for JobOptions {
+    fn default() -> Self {
+        JobOptions { parallelism: 1, batch_rows: DEFAULT_BATCH_ROWS, replay: false, max_state: None, unaligned_after: UNALIGNED_AFTER }
+    }
+}
+
+impl JobOptions {
+    /// What was asked for, else what the pipeline says, else a task per core.
+    pub fn resolve(asked: &RunOptions, settings: &PipelineSettings) -> JobOptions {
+        let cores = || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        JobOptions {
+            parallelism: asked.parallelism.or(settings.parallelism).unwrap_or_else(cores).max(1),
+            batch_rows: asked.batch_rows.map_or(DEFAULT_BATCH_ROWS, |rows| rows.max(1) as usize),
+            replay: asked.replay,
+            max_state: settings.max_state.map(|size| size.bytes),
+            unaligned_after: settings.unaligned_after.map_or(UNALIGNED_AFTER, |time| Duration::from_micros(time.micros.max(0) as u64)),
+        }
+    }
+}
+
+/// What a run is given of the world.
+#[derive(Clone)]
+pub struct HostContext {
+    pub files: Arc<Files>,
+    pub clock: Arc<dyn Clock>,
+    /// Where `dashboard` nodes put their rows.
+    pub results: Arc<dyn ResultSink>,
+    /// The run's name on disk: letters, digits, `-` and `_`.
+    pub run: String,
+    pub data: DataRuntime,
+    /// Where the run is kept, so that it outlives its process; none if it is not.
+    pub state: Option<StateHome>,
+}
+
+impl HostContext {
+    /// What a task of a connector is given.
+    pub fn connector(&self, node: &NodeId, task: u32, tasks: u32, batch_rows: usize, run_start_us: i64) -> ConnectorContext {
+        ConnectorContext {
+            node: node.clone(),
+            task,
+            tasks,
+            batch_rows,
+            files: self.files.clone(),
+            clock: self.clock.clone(),
+            run_start_us,
+            durability: Durability::default(),
+            results: self.results.clone(),
+        }
+    }
+}
+
+/// Cuts the plan into tasks as the registry's kinds allow.
+pub fn cut(plan: &LogicalPlan, registry: &Registry, parallelism: u32, files: &Files) -> PhysicalPlan {
+    physical(plan, parallelism, &|node: &BoundNode| match registry.get(&node.decl.kind) {
+        Some(Entry::Source(factory)) => NodeFacts { max_parallelism: factory.max_parallelism(&node.decl, files), is_sink: false },
+        Some(Entry::Sink(_)) => NodeFacts { max_parallelism: None, is_sink: true },
+        Some(Entry::Operator(_)) | None => NodeFacts::default(),
+    })
+}
+
+/// Starts a run. Its control side runs on the caller's tokio runtime, its tasks on `host.data`.
+///
+/// What goes wrong from here on is told by [`JobHandle::wait`], with its node. An error here is a fault of the caller: no tokio
+/// runtime, or a run's name that is no file name.
+pub fn launch(plan: LogicalPlan, registry: Registry, options: JobOptions, host: HostContext) -> RunResult<JobHandle> {
+    let control = tokio::runtime::Handle::try_current().map_err(|_| RunError::bug("a job is launched from within a tokio runtime"))?;
+    if host.run.is_empty() || !host.run.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        return Err(RunError::bug(format!("`{}` cannot name a run", host.run)));
+    }
+    let physical = cut(&plan, &registry, options.parallelism, &host.files);
+    Ok(handle::start(plan, physical, registry, options, host, &control))
+}

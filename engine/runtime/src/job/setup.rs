@@ -1,0 +1,427 @@
+//! Makes a run's tasks: opens sources, creates operators and sinks, joins them by the wiring.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use millrace_model::NodeId;
+use millrace_model::id::QUARANTINED_PORT;
+use millrace_plan::key_group::groups_of;
+use millrace_plan::{BoundNode, Exchange, ExchangeKind, LogicalPlan, PhysicalPlan, Vertex};
+use millrace_state::block::{BlockHome, Blocks, Scratch};
+use millrace_state::checkpoint::{RunId, TaskId};
+use millrace_state::snapshot::{Counts, PartitionPart};
+use millrace_state::step::reached;
+use tokio::sync::{mpsc, watch};
+
+use crate::arrow_bridge::decode_ipc;
+use crate::batch::Batch;
+use crate::chain::{Chain, ChainNode, ChainPort, CurrentWork, Target};
+use crate::checkpoint::Restored;
+use crate::connector::{ConnectorContext, Durability, Sink};
+use crate::error::{RunError, RunResult};
+use crate::flow::partition::Partitioner;
+use crate::flow::{Combining, InFlight, Outlet};
+use crate::job::wiring::Wiring;
+use crate::job::{HostContext, JobOptions};
+use crate::memory::{MemoryShare, PipelineState, SpillSpace};
+use crate::operator::{Budget, Operator, OperatorContext};
+use crate::quarantine::QuarantineFile;
+use crate::registry::{Entry, Registry};
+use crate::source::{Pacer, Partition, ReplayOrigin, TimeAssigner};
+use crate::task::barrier::BARRIERS_AHEAD;
+use crate::task::rate::RateLimiter;
+use crate::task::sink_task::Decision;
+use crate::task::{
+    Acknowledger, BarrierCommand, Barriers, Boundary, OperatorTask, Resumed, SinkTask, SourceTask, StopReceiver, TaskReport,
+};
+use crate::telemetry::{JobTelemetry, NoticeBoard};
+
+/// What every task of a run shares.
+pub struct Shared {
+    pub state: Arc<PipelineState>,
+    pub plan: LogicalPlan,
+    pub physical: PhysicalPlan,
+    pub registry: Registry,
+    pub options: JobOptions,
+    pub host: HostContext,
+    pub telemetry: Arc<JobTelemetry>,
+    pub notices: Arc<NoticeBoard>,
+    /// The newest epoch of the run that a savepoint holds.
+    pub kept_epoch: AtomicU64,
+}
+
+impl Shared {
+    /// Where state goes that does not fit in memory: with the run, if that is kept.
+    fn blocks(&self, attempt: &Attempt) -> BlockHome {
+        match self.host.state.as_ref().filter(|_| attempt.is_durable) {
+            Some(home) => home.blocks(RunId(attempt.run_start_us)),
+            None => {
+                let folder = self.host.files.folder().join(".millrace").join("spill").join(&self.host.run);
+                BlockHome::Scratch(Arc::new(Scratch::new(folder)))
+            }
+        }
+    }
+
+    /// What a task of a connector is given.
+    pub fn connector(&self, attempt: &Attempt, node: &NodeId, task: u32, tasks: u32) -> ConnectorContext {
+        let mut context = self.host.connector(node, task, tasks, self.options.batch_rows, attempt.run_start_us);
+        context.durability = Durability { kept_epoch: self.kept_epoch.load(Ordering::Relaxed), ..attempt.durability() };
+        context
+    }
+}
+
+/// One attempt at a run: it begins, or goes on from an epoch.
+#[derive(Clone)]
+pub struct Attempt {
+    /// When the run first began, microseconds since 1970.
+    pub run_start_us: i64,
+    pub is_durable: bool,
+    /// Whether it goes back below what sinks have committed.
+    pub may_rewind: bool,
+    pub restored: Option<Arc<Restored>>,
+}
+
+impl Attempt {
+    pub fn durability(&self) -> Durability {
+        let restored_epoch = self.restored.as_ref().map_or(0, |restored| restored.manifest.epoch);
+        Durability { is_durable: self.is_durable, restored_epoch, may_rewind: self.may_rewind, kept_epoch: 0 }
+    }
+}
+
+/// The ends by which tasks speak with their job.
+#[derive(Clone)]
+pub struct Lines {
+    pub stop: StopReceiver,
+    pub reports: mpsc::Sender<TaskReport>,
+    pub decision: watch::Receiver<Decision>,
+    /// The newest epoch whose barriers do not wait for each other.
+    pub hasten: watch::Receiver<u64>,
+}
+
+/// A task that is ready to run.
+pub enum ReadyTask {
+    Source(Boundary, Box<SourceTask>),
+    Operator(Boundary, Box<OperatorTask>),
+    Sink(Boundary, Box<SinkTask>, Box<dyn Sink>),
+}
+
+impl ReadyTask {
+    pub async fn run(self) -> TaskReport {
+        match self {
+            ReadyTask::Source(boundary, task) => boundary.contain(task.run()).await,
+            ReadyTask::Operator(boundary, task) => boundary.contain(task.run()).await,
+            ReadyTask::Sink(boundary, task, sink) => crate::task::sink_task::run(sink, *task, boundary).await,
+        }
+    }
+}
+
+/// What making the tasks has come to, kept so that sinks already made can be undone.
+#[derive(Default)]
+pub struct Made {
+    pub tasks: Vec<ReadyTask>,
+    /// Who is to acknowledge an epoch.
+    pub names: Vec<TaskId>,
+    /// Tells sources to send barriers.
+    pub commands: Vec<mpsc::Sender<BarrierCommand>>,
+}
+
+struct Setup<'a> {
+    shared: &'a Shared,
+    attempt: &'a Attempt,
+    wiring: Wiring,
+    lines: Lines,
+    files: BTreeMap<NodeId, Arc<QuarantineFile>>,
+    blocks: BlockHome,
+    made: &'a mut Made,
+}
+
+/// Makes all tasks, upstream before downstream. An error comes with the node that it belongs to.
+pub async fn make(shared: &Shared, attempt: &Attempt, wiring: Wiring, lines: Lines, made: &mut Made, work: &CurrentWork) -> RunResult<()> {
+    let mut setup = Setup { shared, attempt, wiring, lines, files: BTreeMap::new(), blocks: shared.blocks(attempt), made };
+    for (index, vertex) in shared.physical.vertices.iter().enumerate() {
+        setup.vertex(index, vertex, work).await?;
+    }
+    Ok(())
+}
+
+impl Setup<'_> {
+    async fn vertex(&mut self, index: usize, vertex: &Vertex, work: &CurrentWork) -> RunResult<()> {
+        let Some(head) = vertex.nodes.first() else { return Ok(()) };
+        work.begin(head, None);
+        let node = self.bound(head)?;
+        match self.entry(&node)? {
+            Entry::Source(factory) => {
+                let context = self.connector(head, 0, vertex.parallelism);
+                let opened = factory.open(&node, &context).await?;
+                let origin = Arc::new(ReplayOrigin::default());
+                let mut lanes: Vec<Vec<(Partition, Option<PartitionPart>)>> = (0..vertex.parallelism).map(|_| Vec::new()).collect();
+                for (number, source) in opened.into_iter().enumerate() {
+                    let mut partition = self.partition(&node, source, &origin)?;
+                    let from = self.attempt.restored.as_ref().and_then(|from| from.partition(head, partition.name())).cloned();
+                    if let Some(from) = &from {
+                        partition.restore(from)?;
+                    }
+                    if let Some(lane) = lanes.get_mut(number % vertex.parallelism.max(1) as usize) {
+                        lane.push((partition, from));
+                    }
+                }
+                for (task, partitions) in lanes.into_iter().enumerate() {
+                    self.source_task(index, vertex, task as u32, &node, partitions)?;
+                }
+            }
+            Entry::Operator(_) => {
+                for task in 0..vertex.parallelism {
+                    self.operator_task(index, vertex, task)?;
+                }
+            }
+            Entry::Sink(factory) => {
+                for task in 0..vertex.parallelism {
+                    let context = self.connector(head, task, vertex.parallelism);
+                    let sink = factory.create(&node, &context).await?;
+                    self.sink_task(index, vertex, task, &node, sink)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn partition(&self, node: &BoundNode, source: Box<dyn crate::connector::Source>, origin: &Arc<ReplayOrigin>) -> RunResult<Partition> {
+        let fields = &node.decl.source;
+        let pacer = if self.shared.options.replay { Pacer::new(fields, origin.clone())? } else { None };
+        let clock = self.shared.host.clock.clone();
+        Ok(Partition::new(source, TimeAssigner::new(fields)?, pacer, clock, self.attempt.run_start_us))
+    }
+
+    fn source_task(
+        &mut self,
+        index: usize,
+        vertex: &Vertex,
+        task: u32,
+        node: &BoundNode,
+        partitions: Vec<(Partition, Option<PartitionPart>)>,
+    ) -> RunResult<()> {
+        let (chain, boundary) = self.chain(index, vertex, task)?;
+        let (commands, barriers) = mpsc::channel(BARRIERS_AHEAD);
+        self.made.commands.push(commands);
+        let acknowledger = self.acknowledger(&boundary, task);
+        let task = SourceTask {
+            partitions,
+            idle_after: node.decl.source.idle_after.map(|time| Duration::from_micros(time.micros.max(0) as u64)),
+            batch_rows: self.shared.options.batch_rows,
+            metrics: chain.head_metrics()?,
+            chain,
+            clock: self.shared.host.clock.clone(),
+            work: boundary.work.clone(),
+            stop: self.lines.stop.clone(),
+            commands: barriers,
+            acknowledger,
+        };
+        self.made.tasks.push(ReadyTask::Source(boundary, Box::new(task)));
+        Ok(())
+    }
+
+    fn operator_task(&mut self, index: usize, vertex: &Vertex, task: u32) -> RunResult<()> {
+        let (chain, boundary) = self.chain(index, vertex, task)?;
+        let (gate, clock) = (self.wiring.gate(index, task), self.shared.host.clock.clone());
+        let barriers = self.barriers(&boundary, task);
+        let resumed = self.resumed(index, &boundary.node, task, vertex.parallelism)?;
+        let task = OperatorTask { gate, metrics: chain.head_metrics()?, chain, clock, barriers, resumed };
+        self.made.tasks.push(ReadyTask::Operator(boundary, Box::new(task)));
+        Ok(())
+    }
+
+    fn sink_task(&mut self, index: usize, vertex: &Vertex, task: u32, node: &BoundNode, sink: Box<dyn Sink>) -> RunResult<()> {
+        let (chain, boundary) = self.chain(index, vertex, task)?;
+        // A rate is the node's: its tasks share it.
+        let rate = node.decl.sink.rate.map(|mut rate| {
+            rate.rows_per_second /= f64::from(vertex.parallelism.max(1));
+            RateLimiter::new(rate)
+        });
+        let barriers = self.barriers(&boundary, task);
+        let resumed = self.resumed(index, &boundary.node, task, vertex.parallelism)?;
+        let task = SinkTask {
+            gate: self.wiring.gate(index, task),
+            metrics: chain.head_metrics()?,
+            chain,
+            clock: self.shared.host.clock.clone(),
+            work: boundary.work.clone(),
+            rate,
+            is_unread: false,
+            stop: self.lines.stop.clone(),
+            barriers,
+            resumed,
+            decision: self.lines.decision.clone(),
+        };
+        self.made.tasks.push(ReadyTask::Sink(boundary, Box::new(task), sink));
+        Ok(())
+    }
+
+    /// Names the task to the job, which waits for it at every epoch.
+    fn acknowledger(&mut self, boundary: &Boundary, task: u32) -> Acknowledger {
+        let task = TaskId { node: boundary.node.clone(), task };
+        self.made.names.push(task.clone());
+        let (reports, is_durable) = (self.lines.reports.clone(), self.attempt.is_durable);
+        Acknowledger { task, reports, key_groups: self.shared.physical.key_groups, is_durable }
+    }
+
+    fn barriers(&mut self, boundary: &Boundary, task: u32) -> Barriers {
+        Barriers::new(self.acknowledger(boundary, task), self.lines.hasten.clone())
+    }
+
+    /// What a task goes on from: the rows that were in flight to each former task of its vertex, as far as they belong to this one, by key
+    /// group where rows are spread so, else by the number of the task.
+    fn resumed(&self, vertex: usize, head: &NodeId, task: u32, tasks: u32) -> RunResult<Vec<Resumed>> {
+        let Some(restored) = &self.attempt.restored else { return Ok(Vec::new()) };
+        let mut resumed = Vec::new();
+        for former in restored.tasks(head) {
+            let mut rows = Vec::new();
+            for (input, bytes) in former.in_flight() {
+                let (input, batch) = (input as usize, Batch::new(decode_ipc(bytes)?));
+                let exchanges = &self.shared.physical.exchanges;
+                let exchange = exchanges.iter().find(|it| it.to_vertex == vertex && it.to == *head && it.input == input);
+                match exchange.map(|exchange| &exchange.kind) {
+                    Some(ExchangeKind::Hash { columns }) => {
+                        let mut partitioner = Partitioner::new(columns.clone(), self.shared.physical.key_groups, tasks as usize);
+                        let parts = partitioner.split(&batch)?.into_iter();
+                        rows.extend(parts.filter(|(to, _)| *to == task as usize).map(|(_, batch)| InFlight { input, batch }));
+                    }
+                    _ if former.number % tasks.max(1) == task => rows.push(InFlight { input, batch }),
+                    _ => {}
+                }
+            }
+            resumed.push(Resumed { watermark: former.watermark(), rows });
+        }
+        Ok(resumed)
+    }
+
+    /// The nodes of one task, with their operators and the task's outlets.
+    fn chain(&mut self, index: usize, vertex: &Vertex, task: u32) -> RunResult<(Chain, Boundary)> {
+        let mut outlets: Vec<Outlet> = Vec::new();
+        let mut nodes = Vec::with_capacity(vertex.nodes.len());
+        let work = CurrentWork::default();
+        for id in &vertex.nodes {
+            let node = self.bound(id)?;
+            let ports = self.ports(index, vertex, task, &node, &mut outlets)?;
+            let mut operator = match self.entry(&node)? {
+                Entry::Operator(factory) => Some(factory.create(&node, &self.operator_context(id, task, vertex.parallelism))?),
+                Entry::Source(_) | Entry::Sink(_) => None,
+            };
+            let share = Arc::new(self.shared.state.share());
+            if let Some(operator) = operator.as_deref_mut() {
+                operator.spill_to(self.spill_space(id, task, share.clone()));
+            }
+            let counts = self.restore(id, operator.as_deref_mut(), task, vertex.parallelism)?;
+            let metrics = self.shared.telemetry.nodes.get(id).and_then(|node| node.tasks.get(task as usize)).cloned();
+            let metrics = metrics.ok_or_else(|| RunError::bug(format!("no counters for {id}")))?;
+            let parent = vertex.chained.iter().find(|edge| edge.to == *id).and_then(|edge| position(vertex, &edge.from.node));
+            let mut node = ChainNode::new(id.clone(), operator, metrics, ports, parent).holding(share);
+            node.count_from(counts);
+            nodes.push(node);
+        }
+        let head = vertex.nodes.first().cloned().unwrap_or_else(|| NodeId::new("?"));
+        let (clock, notices) = (self.shared.host.clock.clone(), self.shared.notices.clone());
+        let budget = Budget { rows: self.shared.options.batch_rows };
+        let boundary = Boundary { node: head, work: work.clone(), stop: self.lines.stop.clone() };
+        Ok((Chain::new(nodes, outlets, clock, notices, budget, work), boundary))
+    }
+
+    fn spill_space(&self, node: &NodeId, task: u32, share: Arc<MemoryShare>) -> SpillSpace {
+        let prefix = format!("{node}-{task}-{}", self.attempt.durability().restored_epoch);
+        let blocks = Arc::new(Blocks::new(self.blocks.clone(), prefix));
+        SpillSpace { share, blocks, key_groups: self.shared.physical.key_groups }
+    }
+
+    /// Gives an operator its state back, and tells what its node's tasks had counted, which the first of them goes on from.
+    fn restore(&self, node: &NodeId, operator: Option<&mut (dyn Operator + '_)>, task: u32, tasks: u32) -> RunResult<Counts> {
+        let Some(restored) = &self.attempt.restored else { return Ok(Counts::default()) };
+        if let Some(operator) = operator {
+            operator.restore(&restored.operator(node), groups_of(task, self.shared.physical.key_groups, tasks))?;
+            reached("operator-restored");
+        }
+        Ok(if task == 0 { restored.counts(node) } else { Counts::default() })
+    }
+
+    fn ports(
+        &mut self,
+        index: usize,
+        vertex: &Vertex,
+        task: u32,
+        node: &BoundNode,
+        outlets: &mut Vec<Outlet>,
+    ) -> RunResult<Vec<ChainPort>> {
+        let mut ports: Vec<ChainPort> = node
+            .outputs
+            .iter()
+            .map(|output| ChainPort { name: output.name.clone(), output: Some(output.clone()), targets: Vec::new() })
+            .collect();
+        if !ports.iter().any(|port| port.name == QUARANTINED_PORT) {
+            ports.push(ChainPort { name: QUARANTINED_PORT.to_owned(), output: None, targets: Vec::new() });
+        }
+        for port in &mut ports {
+            let is_of_port = |from: &millrace_model::PortRef| from.node == *node.id() && from.port == port.name;
+            for edge in vertex.chained.iter().filter(|edge| is_of_port(&edge.from)) {
+                if let (Some(index), Some(probe)) = (position(vertex, &edge.to), self.wiring.probe(&edge.from, &edge.to)) {
+                    port.targets.push(Target::Node { index, input: edge.input, probe });
+                }
+            }
+            let exchanges = self.shared.physical.exchanges.iter().enumerate();
+            for (number, exchange) in exchanges.filter(|(_, it)| it.from_vertex == index && is_of_port(&it.from)) {
+                if let Some(outlet) = self.wiring.outlet(number, exchange, task, self.shared.physical.key_groups) {
+                    port.targets.push(Target::Outlet(outlets.len()));
+                    outlets.push(match self.combining(exchange)? {
+                        Some(combining) => outlet.combining(combining),
+                        None => outlet,
+                    });
+                }
+            }
+            if port.name == QUARANTINED_PORT && port.targets.is_empty() {
+                port.targets.push(Target::File(self.quarantine_file(node.id())));
+            }
+        }
+        Ok(ports)
+    }
+
+    /// What aggregates rows before an exchange: where several tasks send or receive, and no source can fall idle.
+    fn combining(&self, exchange: &Exchange) -> RunResult<Option<Combining>> {
+        let tasks = |vertex: usize| self.shared.physical.vertices.get(vertex).map_or(1, |vertex| vertex.parallelism);
+        let is_spread = tasks(exchange.from_vertex) > 1 || tasks(exchange.to_vertex) > 1;
+        let may_be_idle = self.shared.plan.nodes.iter().any(|node| node.decl.source.idle_after.is_some());
+        let is_by_key = matches!(exchange.kind, ExchangeKind::Hash { .. } | ExchangeKind::Gather);
+        if !is_spread || may_be_idle || !is_by_key {
+            return Ok(None);
+        }
+        let node = self.bound(&exchange.to)?;
+        let Entry::Operator(factory) = self.entry(&node)? else { return Ok(None) };
+        Ok(factory.combiner(&node)?.map(|combiner| Combining::new(combiner, self.shared.options.batch_rows)))
+    }
+
+    fn quarantine_file(&mut self, node: &NodeId) -> Arc<QuarantineFile> {
+        let shared = self.shared;
+        let make = || Arc::new(QuarantineFile::new(shared.host.files.clone(), &shared.host.run, node.clone(), shared.notices.clone()));
+        self.files.entry(node.clone()).or_insert_with(make).clone()
+    }
+
+    fn operator_context(&self, node: &NodeId, task: u32, tasks: u32) -> OperatorContext {
+        OperatorContext { node: node.clone(), task, tasks, batch_rows: self.shared.options.batch_rows }
+    }
+
+    fn connector(&self, node: &NodeId, task: u32, tasks: u32) -> ConnectorContext {
+        self.shared.connector(self.attempt, node, task, tasks)
+    }
+
+    fn bound(&self, id: &NodeId) -> RunResult<Arc<BoundNode>> {
+        let node = self.shared.plan.node(id).cloned();
+        node.map(Arc::new).ok_or_else(|| RunError::bug(format!("node {id} is not in the plan")))
+    }
+
+    fn entry(&self, node: &BoundNode) -> RunResult<Entry> {
+        let kind = &node.decl.kind;
+        self.shared.registry.get(kind).cloned().ok_or_else(|| RunError::bug(format!("kind {kind} is not in the registry")))
+    }
+}
+
+fn position(vertex: &Vertex, node: &NodeId) -> Option<usize> {
+    vertex.nodes.iter().position(|known| known == node)
+}

@@ -1,0 +1,3 @@
+//! The sinks that the engine brings itself.
+
+pub mod dashboard;

@@ -1,0 +1,48 @@
+//! Plays a bounded source at the pace of a column's times.
+
+use std::sync::{Arc, OnceLock};
+
+use millrace_model::field::SourceFields;
+
+use crate::batch::Batch;
+use crate::clock::Clock;
+use crate::error::RunResult;
+use crate::source::time_reader::TimeReader;
+
+/// Where a replay began: all partitions of a source share it.
+#[derive(Debug, Default)]
+pub struct ReplayOrigin {
+    /// The pacing time of the first row, in microseconds, and the monotonic clock when it came.
+    first: OnceLock<(i64, u64)>,
+}
+
+/// Says when each row of a partition is due.
+#[derive(Debug, Clone)]
+pub struct Pacer {
+    reader: TimeReader,
+    speed: f64,
+    origin: Arc<ReplayOrigin>,
+    last_due_ns: u64,
+}
+
+impl Pacer {
+    /// None for a source without `replay`.
+    pub fn new(source: &SourceFields, origin: Arc<ReplayOrigin>) -> RunResult<Option<Pacer>> {
+        let (Some(replay), Some(reader)) = (&source.replay, TimeReader::of_replay(source)?) else { return Ok(None) };
+        Ok(Some(Pacer { reader, speed: replay.speed.factor, origin, last_due_ns: 0 }))
+    }
+
+    /// When each row may leave, by the monotonic clock. No row overtakes another; one without a time goes with the row before it.
+    pub fn schedule(&mut self, batch: &Batch, clock: &dyn Clock) -> RunResult<Vec<u64>> {
+        let times = self.reader.read(batch.frame())?;
+        let due = times.into_iter().map(|time| {
+            if let Some(time) = time {
+                let (first, start) = *self.origin.first.get_or_init(|| (time, clock.monotonic_ns()));
+                let after_ns = time.saturating_sub(first).max(0) as f64 * 1_000.0 / self.speed;
+                self.last_due_ns = self.last_due_ns.max(start.saturating_add(after_ns as u64));
+            }
+            self.last_due_ns
+        });
+        Ok(due.collect())
+    }
+}

@@ -1,0 +1,132 @@
+//! What a task does when a barrier has come.
+
+use millrace_model::Timestamp;
+use millrace_state::checkpoint::TaskId;
+use millrace_state::planted::{self, Bug};
+use millrace_state::snapshot::TaskPartWriter;
+use millrace_state::step::reached;
+use tokio::sync::{mpsc, watch};
+
+use crate::arrow_bridge::encode_ipc;
+use crate::chain::Chain;
+use crate::connector::Committable;
+use crate::error::{RunError, RunResult};
+use crate::flow::InFlight;
+use crate::operator::EndReason;
+use crate::task::boundary::TaskReport;
+
+/// Asks a source's task to send a barrier.
+#[derive(Debug, Clone, Copy)]
+pub struct BarrierCommand {
+    pub epoch: u64,
+    /// Set in the last epoch: the task ends behind the barrier.
+    pub end: Option<EndReason>,
+}
+
+/// Barriers that may be under way to a source that does not take them: a few more than there ever are.
+pub const BARRIERS_AHEAD: usize = 16;
+
+/// What a task's nodes hold, written down.
+#[derive(Debug)]
+pub struct TaskSnapshot {
+    pub payload: Vec<u8>,
+    /// The blocks that it refers to.
+    pub blocks: Vec<String>,
+}
+
+/// How a task acknowledges.
+#[derive(Debug, Clone)]
+pub struct Acknowledger {
+    pub task: TaskId,
+    pub reports: mpsc::Sender<TaskReport>,
+    pub key_groups: u16,
+    /// Whether what the task holds is kept.
+    pub is_durable: bool,
+}
+
+impl Acknowledger {
+    /// Writes down what the task's nodes hold. None where nothing is kept.
+    pub fn snapshot(&self, chain: &mut Chain) -> RunResult<Option<TaskPartWriter>> {
+        if !self.is_durable {
+            return Ok(None);
+        }
+        let mut part = TaskPartWriter::default();
+        chain.snapshot(self.key_groups, &mut part)?;
+        Ok(Some(part))
+    }
+
+    /// Hands the bytes to the control side, which puts them to rest.
+    pub async fn acknowledge(&self, epoch: u64, part: Option<TaskPartWriter>, ready: Option<Committable>) -> RunResult<()> {
+        let part = part.map(|part| TaskSnapshot { blocks: part.blocks(), payload: part.finish() });
+        let report = TaskReport::Acknowledged { task: self.task.clone(), epoch, part, ready };
+        self.reports.send(report).await.map_err(|_| RunError::Cancelled)
+    }
+}
+
+/// The barriers of a task that has inputs: acknowledged at once where they are aligned, else when all that they overtook is recorded.
+#[derive(Debug)]
+pub struct Barriers {
+    pub acknowledger: Acknowledger,
+    /// The newest epoch that does not wait for barriers to meet, as the job says it.
+    hasten: watch::Receiver<u64>,
+    passed: Option<Passed>,
+}
+
+/// What a task goes on from of one former task: rows that were in flight to it, which want no later watermark than it had when the barrier
+/// overtook them. What it had closed by then stays closed, and what others had still open is not.
+#[derive(Debug)]
+pub struct Resumed {
+    pub watermark: Timestamp,
+    pub rows: Vec<InFlight>,
+}
+
+/// A barrier that overtook rows.
+#[derive(Debug)]
+struct Passed {
+    epoch: u64,
+    part: Option<TaskPartWriter>,
+    ready: Option<Committable>,
+}
+
+impl Barriers {
+    pub const fn new(acknowledger: Acknowledger, hasten: watch::Receiver<u64>) -> Barriers {
+        Barriers { acknowledger, hasten, passed: None }
+    }
+
+    /// The task has passed the barrier: it has told those below, and, if it is a sink, has made `ready` what came before.
+    pub async fn pass(&mut self, epoch: u64, is_aligned: bool, part: Option<TaskPartWriter>, ready: Option<Committable>) -> RunResult<()> {
+        if is_aligned {
+            return self.acknowledger.acknowledge(epoch, part, ready).await;
+        }
+        self.passed = Some(Passed { epoch, part, ready });
+        Ok(())
+    }
+
+    /// All rows that the barrier overtook are known.
+    pub async fn recorded(&mut self, epoch: u64, rows: &[InFlight]) -> RunResult<()> {
+        let Some(Passed { part, ready, .. }) = self.passed.take().filter(|passed| passed.epoch == epoch) else { return Ok(()) };
+        let mut part = part;
+        if let Some(part) = &mut part {
+            let rows = if planted::has(Bug::InFlightForgotten) { &[] } else { rows };
+            for InFlight { input, batch } in rows {
+                part.in_flight(&self.acknowledger.task, *input as u32, &encode_ipc(batch.frame())?);
+            }
+        }
+        reached("in-flight-recorded");
+        self.acknowledger.acknowledge(epoch, part, ready).await
+    }
+
+    /// An epoch to hasten that was not told before.
+    pub fn hastened(&mut self) -> Option<u64> {
+        self.hasten.has_changed().unwrap_or(false).then(|| *self.hasten.borrow_and_update())
+    }
+
+    /// Waits for an epoch to hasten.
+    pub async fn wait_for_haste(&mut self) -> u64 {
+        match self.hasten.changed().await {
+            Ok(()) => *self.hasten.borrow_and_update(),
+            // The job is gone, and its abort is on its way.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A task with an operator at its head: the gate's events through the chain.
+
+use crate::chain::Chain;
+use crate::error::RunResult;
+use crate::flow::{Element, Gate, GateEvent, InFlight};
+use crate::operator::EndReason;
+use crate::task::alarms::{Alarms, Input};
+use crate::task::measured::measured;
+use crate::task::{Barriers, Resumed, Turn};
+use crate::telemetry::{Stopwatch, TaskMetrics};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+
+pub struct OperatorTask {
+    pub gate: Gate,
+    pub chain: Chain,
+    /// The head's.
+    pub metrics: Arc<TaskMetrics>,
+    pub clock: Arc<dyn Clock>,
+    pub barriers: Barriers,
+    /// What the task goes on from: former tasks' rows that a barrier had overtaken, the least watermark first.
+    pub resumed: Vec<Resumed>,
+}
+
+impl OperatorTask {
+    pub async fn run(mut self) -> RunResult<EndReason> {
+        let mut turn = Turn::default();
+        let mut alarms = Alarms::new(&self.chain.timers(), self.clock.monotonic_ns());
+        for Resumed { watermark, rows } in std::mem::take(&mut self.resumed) {
+            self.chain.advance(watermark).await?;
+            for InFlight { input, batch } in rows {
+                self.chain.deliver(0, input, batch)?;
+                self.chain.flush().await?;
+            }
+        }
+        loop {
+            let Some(event) = self.next(&mut alarms).await? else { continue };
+            let mut rows = 0;
+            match event {
+                GateEvent::Batch { input, batch } => {
+                    rows = batch.rows();
+                    self.chain.deliver(0, input, batch)?;
+                    self.chain.flush().await?;
+                }
+                GateEvent::Watermark(watermark) => self.chain.advance(watermark).await?,
+                GateEvent::Idle => self.chain.broadcast(Element::Idle).await?,
+                GateEvent::Active => self.chain.broadcast(Element::Active).await?,
+                GateEvent::Barrier { epoch, is_aligned } => {
+                    let part = self.barriers.acknowledger.snapshot(&mut self.chain)?;
+                    self.chain.broadcast(Element::Barrier { epoch }).await?;
+                    self.barriers.pass(epoch, is_aligned, part, None).await?;
+                }
+                GateEvent::Recorded { epoch, rows } => self.barriers.recorded(epoch, &rows).await?,
+                GateEvent::End(reason) => {
+                    self.chain.end(reason).await?;
+                    return Ok(reason);
+                }
+            }
+            turn.spend(rows).await;
+        }
+    }
+
+    /// The next event; none if timers went off instead.
+    async fn next(&mut self, alarms: &mut Alarms) -> RunResult<Option<GateEvent>> {
+        let clock = self.clock.clone();
+        if alarms.is_empty() {
+            return next_event(&mut self.gate, &mut self.barriers, &self.metrics, clock.as_ref()).await.map(Some);
+        }
+        let heard = self.gate.heard();
+        let next_ns = alarms.next_ns();
+        let alarm = async {
+            match next_ns {
+                Some(at) => clock.sleep(Duration::from_nanos(at.saturating_sub(clock.monotonic_ns()))).await,
+                None => std::future::pending().await,
+            }
+        };
+        let event = tokio::select! {
+            biased;
+            event = next_event(&mut self.gate, &mut self.barriers, &self.metrics, clock.as_ref()) => Some(event?),
+            () = alarm => None,
+        };
+        // What waits to be worked on has come, however long the work before it took.
+        let now = clock.monotonic_ns();
+        if self.gate.heard() > heard {
+            alarms.heard(now);
+        }
+        let input = if event.is_some() { Input::Busy } else { Input::Quiet };
+        for (node, timer) in alarms.due(now, input) {
+            self.chain.ring(node, timer).await?;
+        }
+        Ok(event)
+    }
+}
+
+/// The next event; a wait for it counts as idle.
+pub(super) async fn next_event(gate: &mut Gate, barriers: &mut Barriers, metrics: &TaskMetrics, clock: &dyn Clock) -> RunResult<GateEvent> {
+    if let Some(epoch) = barriers.hastened() {
+        gate.hasten(epoch);
+    }
+    loop {
+        if let Some(event) = gate.try_next()? {
+            return Ok(event);
+        }
+        // The polls of a gate are too short to count as work.
+        let polls = Stopwatch::default();
+        let next = measured(gate.next(), &polls, &metrics.idle, clock);
+        let epoch = tokio::select! {
+            biased;
+            epoch = barriers.wait_for_haste() => epoch,
+            event = next => return event,
+        };
+        gate.hasten(epoch);
+    }
+}

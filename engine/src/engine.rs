@@ -1,0 +1,91 @@
+//! An engine in this process: a cluster of one.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use millrace_cluster::client::Disk;
+use millrace_cluster::host::HostOptions;
+use millrace_cluster::{EngineClient, EngineHost, HostLimits};
+use millrace_runtime::clock::SystemClock;
+use millrace_runtime::data_runtime::{DataPriority, DataRuntime};
+use millrace_runtime::memory::StateMemory;
+use millrace_runtime::operators;
+use millrace_runtime::registry::{Entry, Registry};
+use millrace_wire::message::{EngineDescription, PROTOCOL_VERSION};
+
+use crate::inspect::Inspector;
+use crate::launcher::Launcher;
+
+/// What an engine is made with.
+#[derive(Default)]
+pub struct EngineOptions {
+    /// The kinds beside the engine's own.
+    pub connectors: Vec<Entry>,
+    /// Folders beyond a project's root that pipelines may use.
+    pub allowed: Vec<PathBuf>,
+    /// Threads that move data; one per core if absent.
+    pub data_threads: Option<usize>,
+    pub data_priority: DataPriority,
+    /// The most that the state of all pipelines takes in memory before what can goes to disk, in bytes; half of the machine's if absent.
+    pub state_memory: Option<u64>,
+    /// Where runs for clients elsewhere get a folder of their own; the system's temporary folder if absent.
+    pub run_folder: Option<PathBuf>,
+    pub limits: HostLimits,
+}
+
+/// The embedded engine. Cheap to clone; its threads end with the last clone and session.
+#[derive(Clone)]
+pub struct Engine {
+    host: EngineHost,
+    inspector: Arc<Inspector>,
+}
+
+impl Engine {
+    /// Starts the data threads. Control runs on the tokio runtime of whoever asks for a session.
+    pub fn new(options: EngineOptions) -> io::Result<Engine> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let memory = StateMemory::of_machine(memory_bytes(), options.state_memory);
+        let data = DataRuntime::new(options.data_threads.unwrap_or(cores), options.data_priority)?.with_memory(memory);
+        let registry = Registry::default().with(operators::all()).with(options.connectors);
+        let inspector = Arc::new(Inspector::new(registry, options.allowed, data.clone()));
+        let host = EngineHost::new(HostOptions {
+            launcher: Arc::new(Launcher::new(inspector.clone(), data)),
+            clock: Arc::new(SystemClock::default()),
+            description: EngineDescription {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                protocol: PROTOCOL_VERSION,
+                cores: u32::try_from(cores).unwrap_or(u32::MAX),
+                memory_bytes: memory_bytes(),
+            },
+            limits: options.limits,
+            run_folder: options.run_folder,
+        });
+        Ok(Engine { host, inspector })
+    }
+
+    /// Looks at pipelines with this engine's kinds.
+    pub fn inspector(&self) -> &Arc<Inspector> {
+        &self.inspector
+    }
+
+    /// What a node serves to clients elsewhere.
+    pub fn host(&self) -> &EngineHost {
+        &self.host
+    }
+
+    /// A session by memory: the same messages as by socket, handed over as they are.
+    pub fn session(&self) -> EngineClient {
+        let (client, host) = millrace_cluster::link::link();
+        let serving = self.host.clone();
+        tokio::spawn(async move { serving.serve(host).await });
+        EngineClient::new(client, Disk::Shared)
+    }
+}
+
+/// The machine's memory; 0 where the system does not say.
+fn memory_bytes() -> u64 {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
+    system.total_memory()
+}

@@ -1,0 +1,180 @@
+//! A look at a pipeline before it runs: its text checked, its sources asked, every node typed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use millrace_cluster::RunFiles;
+use millrace_model::file::{CheckOptions, Override, check};
+use millrace_model::{Catalog, Diagnostic, Diagnostics, NodeId, Pipeline};
+use millrace_plan::LogicalPlan;
+use millrace_runtime::Batch;
+use millrace_runtime::clock::SystemClock;
+use millrace_runtime::connector::ResultSink;
+use millrace_runtime::data_runtime::DataRuntime;
+use millrace_runtime::files::Files;
+use millrace_runtime::guarantee::{Guarantee, guarantees};
+use millrace_runtime::job::HostContext;
+use millrace_runtime::prepare::prepare_known;
+use millrace_runtime::registry::{Entry, Registry};
+
+use crate::clashes::clashes;
+
+/// The project's folder cannot be used.
+pub const NO_FOLDER: &str = "MR0411";
+
+/// Looks at pipelines. It knows the kinds, and the folders that pipelines may use.
+pub struct Inspector {
+    registry: Registry,
+    catalog: Catalog,
+    allowed: Vec<PathBuf>,
+    data: DataRuntime,
+}
+
+/// What a look told. It may run if no finding is an error.
+#[derive(Debug, Clone, Default)]
+pub struct Inspection {
+    /// There whenever the text is well-formed.
+    pub pipeline: Option<Pipeline>,
+    /// The nodes that could be typed.
+    pub plan: LogicalPlan,
+    /// Everything that is wrong, in the order of the text.
+    pub diagnostics: Diagnostics,
+    /// The environment's names that the text refers to.
+    pub env_names: BTreeSet<String>,
+    /// What a crash does to the rows between each source and each sink that they reach.
+    pub guarantees: Vec<Guarantee>,
+    /// What a run would read and write.
+    pub run_files: RunFiles,
+    /// The kinds it was looked at with.
+    pub catalog: Catalog,
+}
+
+impl Inspection {
+    /// The environment that the text refers to, as this process has it.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        self.env_names.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))).collect()
+    }
+}
+
+impl Inspector {
+    pub fn new(registry: Registry, allowed: Vec<PathBuf>, data: DataRuntime) -> Inspector {
+        Inspector { catalog: registry.catalog(), registry, allowed, data }
+    }
+
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The folders that a pipeline in `folder` may use.
+    pub fn files(&self, folder: &Path) -> io::Result<Files> {
+        Files::for_folder(folder, &self.allowed)
+    }
+
+    /// Looks at a text as a file of that name in that folder, with this process' environment.
+    pub async fn inspect(&self, text: &str, name: Option<String>, folder: &Path, overrides: &[Override]) -> Inspection {
+        self.inspect_with(text, name, folder, overrides, &|name| std::env::var(name).ok()).await
+    }
+
+    /// The same with another environment.
+    pub async fn inspect_with(
+        &self,
+        text: &str,
+        name: Option<String>,
+        folder: &Path,
+        overrides: &[Override],
+        env: &(dyn Fn(&str) -> Option<String> + Sync),
+    ) -> Inspection {
+        match self.files(folder) {
+            Ok(files) => self.inspect_within(text, name, Arc::new(files), overrides, env).await,
+            Err(error) => {
+                let finding = Diagnostic::error(NO_FOLDER, format!("the folder {} cannot be used: {error}", folder.display()));
+                Inspection { diagnostics: Diagnostics { items: vec![finding] }, catalog: self.catalog.clone(), ..Inspection::default() }
+            }
+        }
+    }
+
+    /// The same within folders that are known: on a node, a run's own.
+    pub async fn inspect_within(
+        &self,
+        text: &str,
+        name: Option<String>,
+        files: Arc<Files>,
+        overrides: &[Override],
+        env: &(dyn Fn(&str) -> Option<String> + Sync),
+    ) -> Inspection {
+        let checked = check(text, &CheckOptions { file: name.clone(), catalog: &self.catalog, env, overrides });
+        let mut inspection = Inspection {
+            diagnostics: checked.diagnostics,
+            env_names: checked.env_names,
+            catalog: self.catalog.clone(),
+            ..Inspection::default()
+        };
+        let Some(pipeline) = checked.pipeline else { return inspection };
+        let (plan, mut found) = prepare_known(&pipeline, &self.registry, &self.host(files.clone())).await;
+        inspection.run_files = self.run_files(&pipeline, &files, &mut found);
+        found.items.extend(clashes(&pipeline, name.as_deref(), &self.registry, &files));
+        // The checker has named what a field's own type forbids; binding stumbles over the same fields.
+        let named: BTreeSet<NodeId> =
+            inspection.diagnostics.items.iter().filter(|finding| finding.is_error()).filter_map(|finding| finding.node.clone()).collect();
+        let is_news = |finding: &Diagnostic| finding.node.as_ref().is_none_or(|node| !named.contains(node)) || !finding.is_error();
+        for mut finding in found.items.into_iter().filter(is_news) {
+            finding.file = finding.file.or_else(|| name.clone());
+            inspection.diagnostics.push(finding);
+        }
+        inspection.diagnostics.items.sort_by_key(|finding| finding.span.map_or(u32::MAX, |span| span.start));
+        inspection.guarantees = guarantees(&plan, &self.registry, pipeline.settings.checkpoint_every.is_some());
+        (inspection.pipeline, inspection.plan) = (Some(pipeline), plan);
+        inspection
+    }
+
+    fn host(&self, files: Arc<Files>) -> HostContext {
+        HostContext {
+            files,
+            clock: Arc::new(SystemClock::default()),
+            results: Arc::new(Nowhere),
+            run: "inspection".to_owned(),
+            data: self.data.clone(),
+            state: None,
+        }
+    }
+
+    fn run_files(&self, pipeline: &Pipeline, files: &Files, found: &mut Diagnostics) -> RunFiles {
+        let mut run_files = RunFiles::default();
+        for node in &pipeline.nodes {
+            match self.registry.get(&node.kind) {
+                Some(Entry::Source(factory)) => {
+                    if factory.stays_here() {
+                        run_files.stay_here.push(node.id.clone());
+                    }
+                    match factory.input_paths(node, files) {
+                        Ok(paths) => run_files.inputs.extend(paths),
+                        // Asking for its columns told the same.
+                        Err(finding) if found.items.iter().any(|other| other.node.as_ref() == Some(&node.id)) => drop(finding),
+                        Err(finding) => found.push(finding),
+                    }
+                }
+                Some(Entry::Sink(factory)) => {
+                    run_files.outputs.extend(factory.output_paths(node));
+                    if factory.stays_here() {
+                        run_files.stay_here.push(node.id.clone());
+                    }
+                }
+                Some(Entry::Operator(_)) | None => {}
+            }
+        }
+        run_files
+    }
+}
+
+/// Takes results of nothing: a look runs nothing.
+struct Nowhere;
+
+impl ResultSink for Nowhere {
+    fn publish(&self, _: &NodeId, _: Batch) {}
+}

@@ -1,0 +1,144 @@
+//! Makes runs out of deployments: what sessions hand over to the runtime.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use millrace_cluster::launch::{Run, RunEnd, RunLauncher, Sample};
+use millrace_model::field::Duration;
+use millrace_model::{Diagnostic, Diagnostics, NodeId, PortRef};
+use millrace_plan::LogicalPlan;
+use millrace_runtime::RunError;
+use millrace_runtime::checkpoint::{Allowances, StateHome, codes};
+use millrace_runtime::clock::{Clock, SystemClock};
+use millrace_runtime::connector::ResultSink;
+use millrace_runtime::data_runtime::DataRuntime;
+use millrace_runtime::files::Files;
+use millrace_runtime::job::{HostContext, JobHandle, JobOptions, launch};
+use millrace_state::store::FolderStore;
+use millrace_wire::figures::{JobFigures, RunState};
+use millrace_wire::message::{Deployment, JobId, Notice, StopMode};
+use tokio::sync::{Mutex, mpsc, watch};
+
+use millrace_runtime::telemetry::TapSample;
+
+use crate::inspect::Inspector;
+use crate::savepoint::{finding, parsed};
+use crate::state_place::state_folder;
+
+/// Epochs do not begin more often, whatever the file says.
+const LEAST_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// Runs pipelines in this process.
+pub struct Launcher {
+    inspector: Arc<Inspector>,
+    data: DataRuntime,
+}
+
+impl Launcher {
+    pub fn new(inspector: Arc<Inspector>, data: DataRuntime) -> Launcher {
+        Launcher { inspector, data }
+    }
+}
+
+#[async_trait]
+impl RunLauncher for Launcher {
+    async fn launch(
+        &self,
+        job: JobId,
+        deployment: &Deployment,
+        files: Arc<Files>,
+        results: Arc<dyn ResultSink>,
+    ) -> Result<Arc<dyn Run>, Diagnostics> {
+        let env = |name: &str| deployment.env.get(name).cloned();
+        let overrides = &deployment.options.overrides;
+        let name = Some(deployment.name.clone());
+        // In the folders of this run and no others: on a node they are not those that its own user allowed.
+        let inspection = self.inspector.inspect_within(&deployment.text, name, files.clone(), overrides, &env).await;
+        let Some(pipeline) = inspection.pipeline.as_ref().filter(|_| !inspection.diagnostics.has_errors()) else {
+            return Err(inspection.diagnostics);
+        };
+        let options = JobOptions::resolve(&deployment.options, &pipeline.settings);
+        let clock = SystemClock::default();
+        // By time first: a folder of runs reads in their order, and no two programs that share a project get one name.
+        let run = format!("{}-{}-{}", clock.wall_us() / 1_000_000, std::process::id(), job.0);
+        let state = match pipeline.settings.checkpoint_every {
+            Some(every) => Some(open_state(&files, deployment, every).await?),
+            None if deployment.options.from.is_some() => return Err(not_kept()),
+            None => None,
+        };
+        let host = HostContext { files, clock: Arc::new(clock), results, run, data: self.data.clone(), state };
+        let plan: LogicalPlan = inspection.plan;
+        match launch(plan, self.inspector.registry().clone(), options, host) {
+            Ok(handle) => Ok(Arc::new(LocalRun::new(handle))),
+            Err(error) => Err(Diagnostics { items: vec![Diagnostic::error(error.code(), error.to_string())] }),
+        }
+    }
+}
+
+/// Takes the pipeline's state, and what the run is to do with it.
+async fn open_state(files: &Files, deployment: &Deployment, every: Duration) -> Result<StateHome, Diagnostics> {
+    let options = &deployment.options;
+    let refuse = |finding| Diagnostics { items: vec![finding] };
+    let from = options.from.as_deref().map(parsed).transpose().map_err(refuse)?;
+    let folder = state_folder(files.folder(), &deployment.name);
+    let opened = tokio::task::spawn_blocking(move || FolderStore::open(&folder)).await;
+    let opened = opened.map_err(|panic| RunError::bug(panic.to_string())).and_then(|opened| opened.map_err(RunError::from));
+    let store = opened.map_err(|error| refuse(finding(&error)))?;
+    let every = std::time::Duration::from_micros(u64::try_from(every.micros).unwrap_or(0)).max(LEAST_INTERVAL);
+    let mut home = StateHome::new(Arc::new(store), every, options.fresh);
+    home.from = from;
+    home.allows = Allowances { rewind: options.allow_rewind, state_loss: options.allow_state_loss };
+    Ok(home)
+}
+
+fn not_kept() -> Diagnostics {
+    let finding = Diagnostic::error(codes::NO_SAVEPOINT, "a pipeline without checkpoints cannot go on from a savepoint");
+    Diagnostics { items: vec![finding.help("set `checkpoint_every` under [pipeline]")] }
+}
+
+/// A run of the runtime's, for one session.
+struct LocalRun {
+    handle: JobHandle,
+    notices: Mutex<Option<mpsc::Receiver<Notice>>>,
+    samples: Mutex<Option<mpsc::Receiver<TapSample>>>,
+}
+
+impl LocalRun {
+    fn new(handle: JobHandle) -> LocalRun {
+        let (notices, samples) = (Mutex::new(handle.take_notices()), Mutex::new(handle.take_taps()));
+        LocalRun { handle, notices, samples }
+    }
+}
+
+#[async_trait]
+impl Run for LocalRun {
+    fn stop(&self, mode: StopMode) {
+        self.handle.stop(mode);
+    }
+
+    fn watch_state(&self) -> watch::Receiver<RunState> {
+        self.handle.watch_state()
+    }
+
+    fn figures(&self) -> JobFigures {
+        self.handle.figures()
+    }
+
+    fn tap(&self, from: &PortRef, to: &NodeId, is_on: bool, max_rows: u32) -> bool {
+        self.handle.tap(from, to, is_on, max_rows)
+    }
+
+    async fn sample(&self) -> Option<Sample> {
+        let sample = self.samples.lock().await.as_mut()?.recv().await?;
+        Some(Sample { from: sample.from, to: sample.to, batch: sample.batch })
+    }
+
+    async fn notice(&self) -> Option<Notice> {
+        self.notices.lock().await.as_mut()?.recv().await
+    }
+
+    async fn ended(&self) -> RunEnd {
+        let outcome = self.handle.wait().await;
+        RunEnd { state: outcome.state, summary: outcome.summary, cause: outcome.cause }
+    }
+}

@@ -1,0 +1,157 @@
+//! Writes values end to end, little-endian.
+
+use std::collections::BTreeSet;
+
+use crate::block::Piece;
+
+/// Bytes under way.
+#[derive(Debug, Default)]
+pub struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn u8(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
+    pub fn flag(&mut self, value: bool) {
+        self.u8(u8::from(value));
+    }
+
+    pub fn u16(&mut self, value: u16) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub fn u32(&mut self, value: u32) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub fn u64(&mut self, value: u64) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub fn i64(&mut self, value: i64) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Bit for bit.
+    pub fn f64(&mut self, value: f64) {
+        self.u64(value.to_bits());
+    }
+
+    pub fn optional_i64(&mut self, value: Option<i64>) {
+        self.flag(value.is_some());
+        self.i64(value.unwrap_or(0));
+    }
+
+    /// With their length before them.
+    pub fn sized(&mut self, bytes: &[u8]) {
+        self.u64(bytes.len() as u64);
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub fn text(&mut self, text: &str) {
+        self.sized(text.as_bytes());
+    }
+
+    /// What `write` writes, with its length before it.
+    pub fn within(&mut self, write: impl FnOnce(&mut Writer)) {
+        let at = self.bytes.len();
+        self.u64(0);
+        write(self);
+        let length = (self.bytes.len() - at - 8) as u64;
+        if let Some(place) = self.bytes.get_mut(at..at + 8) {
+            place.copy_from_slice(&length.to_le_bytes());
+        }
+    }
+}
+
+/// What an operator writes of itself.
+#[derive(Debug)]
+pub struct SnapshotWriter {
+    key_groups: u16,
+    shared: Writer,
+    keyed: Writer,
+    records: u64,
+    spilled: Writer,
+    pieces: u64,
+    blocks: BTreeSet<String>,
+}
+
+impl SnapshotWriter {
+    pub fn new(key_groups: u16) -> Self {
+        SnapshotWriter {
+            key_groups,
+            shared: Writer::default(),
+            keyed: Writer::default(),
+            records: 0,
+            spilled: Writer::default(),
+            pieces: 0,
+            blocks: BTreeSet::new(),
+        }
+    }
+
+    /// Into how many key groups the pipeline's keys are cut.
+    pub const fn key_groups(&self) -> u16 {
+        self.key_groups
+    }
+
+    /// State that no key owns: after a change of parallelism every task reads that of all former tasks.
+    pub fn shared(&mut self) -> &mut Writer {
+        &mut self.shared
+    }
+
+    /// A record of one key group, which exactly one task reads. There may be many of a group, in any order.
+    pub fn keyed(&mut self, group: u16, write: impl FnOnce(&mut Writer)) {
+        self.records += 1;
+        self.keyed.u16(group);
+        self.keyed.within(write);
+    }
+
+    /// A piece of a block, which stays where it lies; `write` says what it is.
+    pub fn spilled(&mut self, group: u16, piece: &Piece, write: impl FnOnce(&mut Writer)) {
+        let place = piece.keep();
+        self.pieces += 1;
+        self.spilled.u16(group);
+        self.spilled.within(|out| {
+            out.text(&place.block);
+            out.u64(place.at);
+            out.u64(place.bytes);
+            out.u64(place.checksum);
+            write(out);
+        });
+        if !self.blocks.contains(&place.block) {
+            self.blocks.insert(place.block);
+        }
+    }
+
+    /// The blocks that it refers to.
+    pub const fn blocks(&self) -> &BTreeSet<String> {
+        &self.blocks
+    }
+
+    pub(super) fn write_to(&self, out: &mut Writer) {
+        out.sized(self.shared.as_bytes());
+        out.u64(self.records);
+        out.sized(self.keyed.as_bytes());
+        out.u64(self.pieces);
+        out.sized(self.spilled.as_bytes());
+    }
+}

@@ -1,0 +1,226 @@
+//! State in a folder of this machine.
+//!
+//! A file is written under another name, synced, then moved (or linked, which fails if the name is taken) into place, and its folder is
+//! synced: after a crash it is there whole or not at all.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Created, Store};
+use crate::error::{StateError, StateResult};
+
+/// A folder, held by one process at a time.
+#[derive(Debug)]
+pub struct FolderStore {
+    folder: PathBuf,
+    /// Released by the system however the process ends. A visitor has none.
+    _lock: Option<File>,
+    next: AtomicU64,
+}
+
+const LOCK: &str = "lock";
+const UNFINISHED: &str = ".unfinished-";
+
+impl FolderStore {
+    /// Makes the folder if need be, and takes it.
+    ///
+    /// # Errors
+    /// [`StateError::InUse`] if another process, or another run of this one, has it.
+    pub fn open(folder: &Path) -> StateResult<FolderStore> {
+        let failed = |cause| StateError::io(folder.display().to_string(), cause);
+        fs::create_dir_all(folder).map_err(failed)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StateError::InUse { path: folder.display().to_string() }),
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+        }
+        Ok(FolderStore { folder: folder.to_path_buf(), _lock: Some(lock), next: AtomicU64::new(0) })
+    }
+
+    /// Looks in while another process may hold the folder: to list what is kept, and to leave a request.
+    pub fn visit(folder: &Path) -> FolderStore {
+        FolderStore { folder: folder.to_path_buf(), _lock: None, next: AtomicU64::new(0) }
+    }
+
+    /// Whether it is such a folder, and no process holds it.
+    pub fn is_free(folder: &Path) -> bool {
+        File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
+    }
+
+    fn at(&self, path: &str) -> StateResult<PathBuf> {
+        let is_name = |name: &str| !name.is_empty() && name != "." && name != ".." && !name.contains('\\');
+        if path.split('/').all(is_name) {
+            return Ok(self.folder.join(path));
+        }
+        Err(StateError::io(path, io::Error::new(ErrorKind::InvalidInput, "it leads out of the folder of states")))
+    }
+
+    /// Writes and syncs a file under a name of its own, beside where it is to stand.
+    fn write_beside(&self, to: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+        let folder = to.parent().unwrap_or(&self.folder);
+        make_folders(folder, &self.folder)?;
+        let name = format!("{UNFINISHED}{}-{}", std::process::id(), self.next.fetch_add(1, Ordering::Relaxed));
+        let beside = folder.join(name);
+        let mut file = File::create(&beside)?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        match written {
+            Ok(()) => Ok(beside),
+            Err(error) => {
+                let _ = fs::remove_file(&beside);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Makes `folder` within `root`, and syncs every folder that got a new name.
+fn make_folders(folder: &Path, root: &Path) -> io::Result<()> {
+    if folder.is_dir() || folder == root {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(root);
+    make_folders(above, root)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => sync_folder(above),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+impl Store for FolderStore {
+    fn put(&self, path: &str, bytes: &[u8]) -> StateResult<()> {
+        let to = self.at(path)?;
+        let put = || {
+            let beside = self.write_beside(&to, bytes)?;
+            fs::rename(&beside, &to)?;
+            sync_folder(to.parent().unwrap_or(&self.folder))
+        };
+        put().map_err(|cause| StateError::io(path, cause))
+    }
+
+    fn put_for_now(&self, path: &str, bytes: &[u8]) -> StateResult<()> {
+        let to = self.at(path)?;
+        let put = || {
+            fs::create_dir_all(to.parent().unwrap_or(&self.folder))?;
+            fs::write(&to, bytes)
+        };
+        put().map_err(|cause| StateError::io(path, cause))
+    }
+
+    fn create(&self, path: &str, bytes: &[u8]) -> StateResult<Created> {
+        let to = self.at(path)?;
+        let create = || {
+            let beside = self.write_beside(&to, bytes)?;
+            let linked = fs::hard_link(&beside, &to);
+            fs::remove_file(&beside)?;
+            match linked {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(Created::Before),
+                other => other?,
+            }
+            sync_folder(to.parent().unwrap_or(&self.folder))?;
+            Ok(Created::Now)
+        };
+        create().map_err(|cause| StateError::io(path, cause))
+    }
+
+    fn get(&self, path: &str, most_bytes: u64) -> StateResult<Option<Vec<u8>>> {
+        let failed = |cause| StateError::io(path, cause);
+        let file = match File::open(self.at(path)?) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(failed)?,
+        };
+        let length = file.metadata().map_err(failed)?.len();
+        if length > most_bytes {
+            return Err(StateError::damaged(path, format!("it has {length} bytes, and {most_bytes} at most")));
+        }
+        let mut bytes = Vec::new();
+        file.take(most_bytes).read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Some(bytes))
+    }
+
+    fn get_range(&self, path: &str, at: u64, bytes: u64) -> StateResult<Option<Vec<u8>>> {
+        let failed = |cause| StateError::io(path, cause);
+        let mut file = match File::open(self.at(path)?) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(failed)?,
+        };
+        let length = file.metadata().map_err(failed)?.len();
+        if at.checked_add(bytes).is_none_or(|end| end > length) {
+            return Err(StateError::damaged(path, format!("it has {length} bytes, and {bytes} at byte {at} are asked for")));
+        }
+        file.seek(SeekFrom::Start(at)).map_err(failed)?;
+        let mut read = Vec::new();
+        file.take(bytes).read_to_end(&mut read).map_err(failed)?;
+        Ok(Some(read))
+    }
+
+    fn list(&self, path: &str) -> StateResult<Vec<String>> {
+        let failed = |cause| StateError::io(path, cause);
+        let folder = if path.is_empty() { self.folder.clone() } else { self.at(path)? };
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(failed)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn remove(&self, path: &str) -> StateResult<()> {
+        match fs::remove_file(self.at(path)?) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StateError::io(path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn remove_folder(&self, path: &str) -> StateResult<()> {
+        match fs::remove_dir(self.at(path)?) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StateError::io(path, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_is_there_and_a_name_is_created_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FolderStore::open(&folder.path().join("state")).unwrap();
+        assert_eq!((store.get("a/b", 10).unwrap(), store.list("a").unwrap()), (None, vec![]));
+        store.put("a/b", b"one").unwrap();
+        store.put("a/b", b"two").unwrap();
+        assert_eq!(store.create("a/c", b"three").unwrap(), Created::Now);
+        assert_eq!(store.create("a/c", b"four").unwrap(), Created::Before);
+        assert_eq!(store.get("a/b", 10).unwrap().unwrap(), b"two");
+        assert_eq!(store.get("a/c", 10).unwrap().unwrap(), b"three");
+        assert_eq!(store.list("a").unwrap(), ["b", "c"], "nothing unfinished is left");
+        assert!(store.get("a/c", 2).is_err());
+        for path in ["../x", "/x", "a//b", "a/../b", ""] {
+            assert!(store.put(path, b"").is_err(), "{path:?}");
+        }
+        store.remove("a/b").unwrap();
+        store.remove("a/b").unwrap();
+        assert_eq!(store.list("a").unwrap(), ["c"]);
+    }
+
+    #[test]
+    fn one_holds_the_folder_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = FolderStore::open(folder.path()).unwrap();
+        assert!(matches!(FolderStore::open(folder.path()), Err(StateError::InUse { .. })));
+        drop(first);
+        FolderStore::open(folder.path()).unwrap();
+    }
+}

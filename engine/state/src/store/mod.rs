@@ -1,0 +1,44 @@
+//! Where state lies: few and simple demands, so that an object store can meet them as a folder does.
+
+mod folder;
+
+pub use folder::FolderStore;
+
+use crate::error::StateResult;
+
+/// Whether a conditional create was the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    Now,
+    /// Something stood there before, and still stands.
+    Before,
+}
+
+/// Keeps bytes under paths of `/` and names. What a call has returned from is durable. Calls block: they belong on a thread that may.
+pub trait Store: Send + Sync {
+    /// Puts bytes, in place of what may be there. Who reads sees the old or the new, whole.
+    fn put(&self, path: &str, bytes: &[u8]) -> StateResult<()>;
+
+    /// Puts bytes that need not outlive the process.
+    fn put_for_now(&self, path: &str, bytes: &[u8]) -> StateResult<()> {
+        self.put(path, bytes)
+    }
+
+    /// Puts bytes unless something is there.
+    fn create(&self, path: &str, bytes: &[u8]) -> StateResult<Created>;
+
+    /// All bytes; an error if there are more than `most_bytes`, and none if nothing is there.
+    fn get(&self, path: &str, most_bytes: u64) -> StateResult<Option<Vec<u8>>>;
+
+    /// `bytes` bytes from `at` on; an error if there are fewer, and none if nothing is there.
+    fn get_range(&self, path: &str, at: u64, bytes: u64) -> StateResult<Option<Vec<u8>>>;
+
+    /// The names directly below a path; none if nothing is there.
+    fn list(&self, path: &str) -> StateResult<Vec<String>>;
+
+    /// Removes what stands there, if something does.
+    fn remove(&self, path: &str) -> StateResult<()>;
+
+    /// Removes a folder that is empty, where there are folders.
+    fn remove_folder(&self, path: &str) -> StateResult<()>;
+}

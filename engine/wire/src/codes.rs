@@ -1,0 +1,32 @@
+//! The codes of what goes wrong on the wire and in sessions. A code never changes its meaning; a retired one is never used again.
+
+/// Bytes that are no frame, or a frame out of order.
+pub const BAD_FRAME: &str = "MR0601";
+/// A version of the frames or of the protocol that this release does not speak.
+pub const VERSION: &str = "MR0602";
+/// A limit of the protocol was passed.
+pub const LIMIT: &str = "MR0603";
+/// The other end cannot be reached, or was lost.
+pub const CONTACT: &str = "MR0610";
+/// The node refused the token.
+pub const REFUSED: &str = "MR0611";
+/// The address is none that may be used.
+pub const ADDRESS: &str = "MR0612";
+/// No such job on this engine, or not of this session.
+pub const NO_JOB: &str = "MR0620";
+/// The request does not fit the job's state.
+pub const NOT_NOW: &str = "MR0621";
+/// The engine runs as many jobs as it may.
+pub const TOO_MANY_JOBS: &str = "MR0622";
+/// A path that may not travel.
+pub const BAD_PATH: &str = "MR0630";
+/// Input files did not come as announced.
+pub const STAGING: &str = "MR0631";
+/// More input than the engine takes.
+pub const TOO_MUCH_INPUT: &str = "MR0632";
+/// An output file could not be sent or put in place.
+pub const OUTPUT: &str = "MR0633";
+/// A node of the pipeline uses what only the asking process has.
+pub const STAYS_HERE: &str = "MR0634";
+/// The engine's own fault.
+pub const BUG: &str = "MR0690";

@@ -1,0 +1,172 @@
+//! The frame: a fixed header of 40 bytes, then a payload.
+//!
+//! | bytes | what (little-endian) |
+//! |---|---|
+//! | 0..2 | `MR` |
+//! | 2 | version of the frame |
+//! | 3 | kind: 1 control, 2 data |
+//! | 4 | flags: 1 the message's first fragment, 2 its last |
+//! | 5 | zero |
+//! | 6..8 | length of the header section that begins the payload (first fragment of data) |
+//! | 8..16 | number of the message that the fragment belongs to |
+//! | 16..24 | number of the frame, counted from 0 in each direction of each socket |
+//! | 24..28 | length of the payload |
+//! | 28..32 | zero |
+//! | 32..40 | xxh3 of the 32 bytes before and the payload |
+//!
+//! The checksum finds faults, not forgers: who may send is settled before the first frame.
+
+use std::fmt;
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::error::{WireError, WireResult};
+
+pub const MAGIC: [u8; 2] = *b"MR";
+
+/// The version that this release writes. It is the first, so that there is none before it to read.
+pub const FRAME_VERSION: u8 = 1;
+
+pub const HEADER_BYTES: usize = 40;
+
+/// Longest control frame, header included.
+pub const MAX_CONTROL_FRAME_BYTES: usize = 1 << 20;
+
+/// Longest data frame, header included.
+pub const MAX_DATA_FRAME_BYTES: usize = 64 << 10;
+
+const CHECKED_BYTES: usize = 32;
+const FIRST: u8 = 1;
+const LAST: u8 = 2;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKind {
+    /// Requests, replies and events, as JSON.
+    Control,
+    /// Rows and file contents.
+    Data,
+}
+
+impl FrameKind {
+    const fn tag(self) -> u8 {
+        match self {
+            FrameKind::Control => 1,
+            FrameKind::Data => 2,
+        }
+    }
+
+    const fn of_tag(tag: u8) -> Option<FrameKind> {
+        match tag {
+            1 => Some(FrameKind::Control),
+            2 => Some(FrameKind::Data),
+            _ => None,
+        }
+    }
+
+    /// Longest payload of one frame, in bytes.
+    pub const fn max_payload(self) -> usize {
+        match self {
+            FrameKind::Control => MAX_CONTROL_FRAME_BYTES - HEADER_BYTES,
+            FrameKind::Data => MAX_DATA_FRAME_BYTES - HEADER_BYTES,
+        }
+    }
+}
+
+impl fmt::Display for FrameKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FrameKind::Control => "control",
+            FrameKind::Data => "data",
+        })
+    }
+}
+
+/// One fragment of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub kind: FrameKind,
+    pub first: bool,
+    pub last: bool,
+    /// How much of the payload is the header section.
+    pub header_section: u16,
+    pub message: u64,
+    pub sequence: u64,
+    pub payload: Bytes,
+}
+
+impl Frame {
+    /// The frame as bytes. The payload must be no longer than the kind allows.
+    pub fn encode(&self) -> WireResult<Bytes> {
+        let said = self.payload.len() as u64;
+        let length = u32::try_from(said).ok().filter(|_| self.payload.len() <= self.kind.max_payload());
+        let length = length.ok_or(WireError::FrameTooLong { kind: self.kind, said, most: self.kind.max_payload() })?;
+        let mut out = Vec::with_capacity(HEADER_BYTES + self.payload.len());
+        out.extend_from_slice(&MAGIC);
+        out.push(FRAME_VERSION);
+        out.push(self.kind.tag());
+        out.push(if self.first { FIRST } else { 0 } | if self.last { LAST } else { 0 });
+        out.push(0);
+        out.extend_from_slice(&self.header_section.to_le_bytes());
+        out.extend_from_slice(&self.message.to_le_bytes());
+        out.extend_from_slice(&self.sequence.to_le_bytes());
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&0u32.to_le_bytes());
+        let sum = checksum(&out, &self.payload);
+        out.extend_from_slice(&sum.to_le_bytes());
+        out.extend_from_slice(&self.payload);
+        Ok(Bytes::from(out))
+    }
+
+    /// Reads one frame that fills `bytes`. Takes no memory: the payload is a part of `bytes`.
+    pub fn decode(bytes: &Bytes) -> WireResult<Frame> {
+        let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(WireError::TooShort { found: bytes.len(), expected: HEADER_BYTES });
+        };
+        let [m0, m1, version, kind, flags, zero, s0, s1, words @ ..] = *header;
+        if [m0, m1] != MAGIC {
+            return Err(WireError::NotAFrame);
+        }
+        if version != FRAME_VERSION {
+            return Err(WireError::Version { found: version, expected: FRAME_VERSION });
+        }
+        let kind = FrameKind::of_tag(kind).ok_or(WireError::UnknownKind { found: kind })?;
+        if flags & !(FIRST | LAST) != 0 {
+            return Err(WireError::UnknownFlags { found: flags });
+        }
+        let [message, sequence, lengths, sum] = words_of(&words);
+        // The low half is the length, the high half is kept for later.
+        let (said, reserved) = (lengths & u64::from(u32::MAX), lengths >> 32);
+        if zero != 0 || reserved != 0 {
+            return Err(WireError::Reserved);
+        }
+        if said > kind.max_payload() as u64 {
+            return Err(WireError::FrameTooLong { kind, said, most: kind.max_payload() });
+        }
+        if said != rest.len() as u64 {
+            return Err(WireError::Length { said, found: rest.len() });
+        }
+        let checked = header.first_chunk::<CHECKED_BYTES>().map_or(&[][..], |checked| checked);
+        if checksum(checked, rest) != sum {
+            return Err(WireError::Checksum);
+        }
+        let (first, last) = (flags & FIRST != 0, flags & LAST != 0);
+        let header_section = u16::from_le_bytes([s0, s1]);
+        Ok(Frame { kind, first, last, header_section, message, sequence, payload: bytes.slice(HEADER_BYTES..) })
+    }
+}
+
+fn words_of(bytes: &[u8; 32]) -> [u64; 4] {
+    let mut words = [0; 4];
+    for (word, chunk) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    words
+}
+
+fn checksum(header: &[u8], payload: &[u8]) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(header);
+    hasher.update(payload);
+    hasher.digest()
+}

@@ -1,0 +1,273 @@
+//! The session protocol: what a studio or the terminal asks of an engine, and what the engine says.
+//!
+//! Requests and events are small and travel on the control side. Rows and file contents are data: they travel on the data side as
+//! [`DataHeader`] plus a payload (a batch as it is in process, Arrow IPC at a socket).
+
+use std::collections::BTreeMap;
+
+use millrace_model::{Diagnostic, NodeId, PortRef};
+use serde::{Deserialize, Serialize};
+
+use crate::figures::{JobFigures, RunState, Summary};
+
+/// The protocol's version. A peer reads its own and the one before.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// A run of a pipeline on an engine, unique within the engine's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(pub u64);
+
+/// Pairs a request with its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u64);
+
+/// A file that goes to the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Relative to the project's root, parts joined by `/`: see [`crate::path::may_travel`].
+    pub path: String,
+    pub bytes: u64,
+}
+
+/// How to run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunOptions {
+    /// Tasks per node; the pipeline's own, else the number of cores, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<u32>,
+    /// Most rows in a batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_rows: Option<u32>,
+    /// Whether sources with `replay` keep their pace.
+    #[serde(default)]
+    pub replay: bool,
+    /// Whether an unfinished run of the same pipeline is given up instead of resumed.
+    #[serde(default)]
+    pub fresh: bool,
+    /// The savepoint to go on from. A peer of the release before knows none, and resumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Whether it may go back below an epoch that sinks have committed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_rewind: bool,
+    /// Whether it may go on without the state that a changed pipeline cannot keep.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_state_loss: bool,
+    /// `--set node.field=value`, in order.
+    #[serde(default)]
+    pub overrides: Vec<(String, String)>,
+}
+
+/// A pipeline to run: its text, and the environment it refers to, as the asking side reads it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The file's name as shown in messages.
+    pub name: String,
+    pub text: String,
+    pub env: BTreeMap<String, String>,
+    pub options: RunOptions,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ask")]
+pub enum Request {
+    /// What this engine is.
+    Describe,
+    /// Prepares a place for a run's inputs. Reply: `Staged`. An engine in the asking process stages nothing.
+    Stage {
+        deployment: Deployment,
+        /// The pipeline file's folder, relative to the project's root, parts joined by `/`; empty for the root itself.
+        #[serde(default)]
+        folder: String,
+        /// The files that the asking side will send. No other is taken.
+        #[serde(default)]
+        inputs: Vec<InputFile>,
+    },
+    /// Checks and starts what was staged, after its inputs came over the data side. Reply: `Started` or `Rejected`.
+    Start {
+        job: JobId,
+    },
+    Stop {
+        job: JobId,
+        mode: StopMode,
+    },
+    /// Sends [`Event::Figures`] this often; 0 ends it.
+    WatchFigures {
+        job: JobId,
+        every_ms: u32,
+    },
+    /// Samples an edge's rows onto the data side until `off`.
+    Tap {
+        job: JobId,
+        from: PortRef,
+        to: NodeId,
+        on: bool,
+        max_rows: u32,
+    },
+    /// Sends the rows that a `dashboard` shows onto the data side: what it holds, then what comes.
+    WatchResults {
+        job: JobId,
+        node: NodeId,
+        on: bool,
+    },
+    /// Ends a job's life on the engine: its files and figures are forgotten.
+    Forget {
+        job: JobId,
+    },
+    Ping {
+        sent_us: u64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopMode {
+    /// Sources end, rows in flight are committed, open windows do not fire.
+    Drain,
+    /// At once; nothing more is committed.
+    Abort,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reply")]
+pub enum Reply {
+    Description(EngineDescription),
+    /// The job's id, and the input files that the engine wants sent.
+    Staged {
+        job: JobId,
+        wanted: Vec<String>,
+    },
+    Started {
+        job: JobId,
+    },
+    /// The pipeline is wrong; nothing runs.
+    Rejected {
+        diagnostics: Vec<Diagnostic>,
+    },
+    Done,
+    Failed {
+        diagnostic: Diagnostic,
+    },
+    Pong {
+        sent_us: u64,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EngineDescription {
+    pub version: String,
+    pub protocol: u16,
+    pub cores: u32,
+    pub memory_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+#[expect(clippy::large_enum_variant, reason = "a few a second: not worth a box at every reader")]
+pub enum Event {
+    State {
+        job: JobId,
+        state: RunState,
+    },
+    Figures {
+        job: JobId,
+        figures: JobFigures,
+    },
+    /// Something happened that a person may want to know.
+    Notice {
+        job: JobId,
+        notice: Notice,
+    },
+    /// The run is over and every output file that comes back has been sent before this.
+    Ended {
+        job: JobId,
+        state: RunState,
+        summary: Summary,
+        cause: Option<Failure>,
+    },
+}
+
+/// A line of the Events screen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Wall clock, microseconds since 1970.
+    pub at_us: i64,
+    pub severity: NoticeSeverity,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `window`, `failed`,
+    /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`.
+    pub kind: String,
+    /// In words.
+    pub message: String,
+    /// How often it happened since it was last said.
+    pub count: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeSeverity {
+    Info,
+    Warning,
+    Error,
+}
+
+/// Why a run failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    pub diagnostic: Diagnostic,
+    /// Whether a retry can help.
+    pub retryable: bool,
+    /// Some of the rows that were being worked on, as JSON objects.
+    #[serde(default)]
+    pub sample: Vec<String>,
+}
+
+/// What stands in a control frame.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "control")]
+pub enum Control {
+    /// Asking side to engine.
+    Request { id: RequestId, request: Request },
+    /// Engine to asking side.
+    Reply { id: RequestId, reply: Reply },
+    /// Engine to asking side.
+    Event { event: Event },
+}
+
+/// What a payload on the data side is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "data")]
+pub enum DataHeader {
+    /// Rows of a `dashboard`. `dropped` rows came before and were not kept. `newest_us`: the wall-clock stamp of the newest row.
+    Results { job: JobId, node: NodeId, dropped: u64, newest_us: i64 },
+    /// A sample of an edge. `dropped` sampled rows came before and were not kept.
+    TapRows {
+        job: JobId,
+        from: PortRef,
+        to: NodeId,
+        #[serde(default)]
+        dropped: u64,
+    },
+    /// A part of an input file, asking side to engine.
+    InputFile { job: JobId, path: String, offset: u64, last: bool },
+    /// A part of an output file, engine to asking side. It is complete, to be renamed into place, at `last`.
+    OutputFile { job: JobId, path: String, offset: u64, last: bool },
+    /// Nothing more comes of this job. [`Event::Ended`] travels on another socket: the asking side holds it back until it saw this.
+    EndOfJob { job: JobId },
+}
+
+impl DataHeader {
+    /// The job that the payload belongs to.
+    pub const fn job(&self) -> JobId {
+        match self {
+            DataHeader::Results { job, .. }
+            | DataHeader::TapRows { job, .. }
+            | DataHeader::InputFile { job, .. }
+            | DataHeader::OutputFile { job, .. }
+            | DataHeader::EndOfJob { job } => *job,
+        }
+    }
+}
