@@ -1,0 +1,185 @@
+//! Makes prepared files visible, and goes back to an epoch. Whatever is done here can be done again.
+
+use std::collections::HashSet;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use millrace_engine::model::types::SchemaRef;
+use millrace_engine::runtime::checkpoint::codes::COMMITTED_LATER;
+use millrace_engine::runtime::connector::{ConnectorContext, Finality};
+use millrace_engine::runtime::files::Files;
+use millrace_engine::runtime::{RunError, RunResult};
+use millrace_engine::state::step::reached;
+use serde::{Deserialize, Serialize};
+
+use super::target::{Target, write_error};
+use crate::codes;
+use crate::format;
+
+/// What a task has prepared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prepared {
+    /// A part of a folder, durable under a hidden name.
+    Part {
+        ready: PathBuf,
+        path: PathBuf,
+        /// Whether it is its task's first of the run.
+        first: bool,
+    },
+    /// Parts of folders of values.
+    Placed {
+        files: Vec<Placed>,
+        /// Whether they are their task's first of the run.
+        first: bool,
+    },
+    /// So many parts of the one file, all told.
+    Parts { count: usize },
+}
+
+/// A part of a folder: durable under a hidden name, and where it is to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    pub ready: PathBuf,
+    pub path: PathBuf,
+}
+
+impl Prepared {
+    /// Whether it is its task's first of the run, into a folder.
+    const fn is_first(&self) -> bool {
+        matches!(self, Prepared::Part { first: true, .. } | Prepared::Placed { first: true, .. })
+    }
+
+    /// The folder's parts, by hidden and by visible name.
+    fn parts(&self) -> Vec<(&PathBuf, &PathBuf)> {
+        match self {
+            Prepared::Part { ready, path, .. } => vec![(ready, path)],
+            Prepared::Placed { files, .. } => files.iter().map(|placed| (&placed.ready, &placed.path)).collect(),
+            Prepared::Parts { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Renames a folder's parts. What was renamed before is passed over.
+pub fn commit_folder(target: &Target, files: &Files, prepared: &[Prepared]) -> RunResult<()> {
+    let mut own = HashSet::new();
+    for (ready, path) in prepared.iter().flat_map(Prepared::parts) {
+        rename(files, ready, path).map_err(|error| write_error(path, error))?;
+        reached("part-renamed");
+        own.insert(path.clone());
+    }
+    if prepared.iter().any(Prepared::is_first) {
+        target.remove_others(files, &own)?;
+    }
+    Ok(())
+}
+
+/// Renames what is not renamed yet, into a folder that is made if it is not there.
+fn rename(files: &Files, ready: &Path, path: &Path) -> io::Result<()> {
+    let missing = match files.rename(ready, path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => error,
+        done => return done,
+    };
+    if files.exists(path) {
+        return Ok(());
+    }
+    let Some(folder) = path.parent().filter(|_| files.exists(ready)) else { return Err(missing) };
+    files.make_folder(folder)?;
+    files.rename(ready, path)
+}
+
+/// Sees that all parts of the one file are there, and at the end of the run puts them together in its place.
+pub fn commit_file(
+    target: &Target,
+    schema: &SchemaRef,
+    context: &ConnectorContext,
+    prepared: &[Prepared],
+    finality: Finality,
+) -> RunResult<()> {
+    let counts = prepared.iter().filter_map(|prepared| if let Prepared::Parts { count } = prepared { Some(*count) } else { None });
+    let Some(count) = counts.max() else { return Ok(()) };
+    let (files, run, kept) = (&context.files, context.run_start_us, context.durability.kept_epoch);
+    let failed = |error| write_error(&target.path, error);
+    let parts = ready_parts(target, files, run)?;
+    let done = target.done(run);
+    if finality == Finality::Final && (files.exists(&done) || parts.is_empty() && files.exists(&target.path)) {
+        return remove_parts(target, files, run, kept);
+    }
+    if parts.len() != count {
+        let cause = format!("{count} parts of it were written, and {} are there; run with --fresh to make it anew", parts.len());
+        return Err(RunError::connector(codes::PARTS_MISSING, format!("write {}", target.path.display()), cause, false));
+    }
+    match (finality, parts.as_slice()) {
+        (Finality::Ongoing, _) => Ok(()),
+        (Finality::Final, [only]) if kept == 0 => files.rename(only, &target.path).map_err(failed),
+        (Finality::Paused | Finality::Final, _) => {
+            let assembly = target.assembly(run);
+            let opened = parts.iter().map(|part| files.open(part)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+            let to = files.create(&assembly).map_err(failed)?;
+            format::concatenate(opened, to, target.format, schema).map_err(failed)?;
+            reached("parts-together");
+            files.rename(&assembly, &target.path).map_err(failed)?;
+            reached("file-renamed");
+            if finality == Finality::Final {
+                files.create(&done).and_then(|file| file.sync_all()).map_err(failed)?;
+                remove_parts(target, files, run, kept)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The parts of the one file, in the order of their epochs.
+pub fn ready_parts(target: &Target, files: &Files, run: i64) -> RunResult<Vec<PathBuf>> {
+    Ok(parts_by_epoch(target, files, run)?.into_iter().map(|(_, path)| path).collect())
+}
+
+fn parts_by_epoch(target: &Target, files: &Files, run: i64) -> RunResult<Vec<(u64, PathBuf)>> {
+    let mut parts: Vec<(u64, PathBuf)> =
+        target.hidden_files(files, run)?.into_iter().filter_map(|(path, epoch)| Some((epoch?, path))).collect();
+    parts.sort();
+    Ok(parts)
+}
+
+/// Removes what is in the file now, but for what a savepoint goes on from. The mark that says so goes last, and stays with the rest.
+fn remove_parts(target: &Target, files: &Files, run: i64, kept: u64) -> RunResult<()> {
+    for (_, part) in parts_by_epoch(target, files, run)?.into_iter().filter(|(epoch, _)| *epoch > kept) {
+        files.remove(&part).map_err(|error| write_error(&part, error))?;
+        reached("part-removed");
+    }
+    if kept > 0 {
+        return Ok(());
+    }
+    let done = target.done(run);
+    if files.exists(&done) {
+        files.remove(&done).map_err(|error| write_error(&done, error))?;
+    }
+    Ok(())
+}
+
+/// Removes what the run has written after the epoch that it goes on from.
+pub fn recover(target: &Target, context: &ConnectorContext, prepared: &[Prepared]) -> RunResult<()> {
+    let restored = context.durability.restored_epoch;
+    // Before a run's first commit the folder holds an earlier run's parts.
+    let holds_own = restored > 0 && !prepared.iter().any(Prepared::is_first);
+    if target.is_folder && holds_own && context.durability.may_rewind {
+        target.remove_parts_after(&context.files, restored)?;
+    } else if target.is_folder
+        && holds_own
+        && let Some(newest) = target.newest_part(&context.files)?.filter(|newest| *newest > restored)
+    {
+        let message = format!(
+            "{} holds rows of epoch {newest}, and the run would go on from epoch {restored}: they would come twice",
+            target.path.display()
+        );
+        let help = "bring back the state that belongs to the folder, or run with --fresh: the folder is then made anew";
+        return Err(RunError::State { code: COMMITTED_LATER, message, help, retryable: false });
+    }
+    for (path, epoch) in target.hidden_files(&context.files, context.run_start_us)? {
+        let is_done = restored > 0 && !context.durability.may_rewind && path == target.done(context.run_start_us);
+        if epoch.is_none_or(|epoch| epoch > restored) && !is_done {
+            context.files.remove(&path).map_err(|error| write_error(&path, error))?;
+        }
+    }
+    Ok(())
+}
