@@ -1,0 +1,167 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use millrace_engine::model::field::ByteSize;
+
+use crate::bench::BenchArguments;
+
+/// Data streams, seen and run: pipelines without a screen, and the studio for a browser.
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs a pipeline file to its end, or until Ctrl-C.
+    Run(RunArguments),
+    /// Checks a pipeline file, and says everything that is wrong with it.
+    Validate(ValidateArguments),
+    /// Prints the JSON Schema of the pipeline file, or of one kind of node.
+    Schema(SchemaArguments),
+    /// Compares two pipeline files by what they mean; layout and comments do not count.
+    Diff(DiffArguments),
+    /// Measures how fast the engine is on this computer, beside DuckDB over the same rows at rest.
+    Bench(BenchArguments),
+    /// Keeps a pipeline's state under a name, to go on from with `run --from`: of a run under way, or of one that was stopped
+    Savepoint(SavepointArguments),
+    /// Runs pipelines for studios and terminals elsewhere.
+    Node(NodeArguments),
+    /// Serves the studio to a browser on this computer.
+    Studio(StudioArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The pipeline: NAME.millrace.toml
+    pub file: PathBuf,
+    /// Puts a value over the file's for this run, nested fields too: node.aggregate.n=count(*)
+    #[arg(long = "set", value_name = "NODE.FIELD=VALUE")]
+    pub set: Vec<String>,
+    /// Tasks per node
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub parallelism: Option<u32>,
+    /// Most rows in a batch
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub batch_rows: Option<u32>,
+    /// Plays sources with `replay` at their pace, instead of as fast as they can
+    #[arg(long)]
+    pub replay: bool,
+    /// Begins anew, where an unfinished run of the pipeline would go on from its last checkpoint
+    #[arg(long)]
+    pub fresh: bool,
+    /// Goes on from a savepoint
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["fresh", "on"])]
+    pub from: Option<String>,
+    /// Lets --from take rows back that sinks have shown since, or show them twice
+    #[arg(long, requires = "from")]
+    pub allow_rewind: bool,
+    /// Goes on without the state that a changed pipeline cannot keep
+    #[arg(long)]
+    pub allow_state_loss: bool,
+    /// Runs on a node: ws://ADDRESS:PORT. Its token is read from MILLRACE_TOKEN or --token-file
+    #[arg(long, value_name = "ADDRESS")]
+    pub on: Option<String>,
+    /// A file that holds the node's token
+    #[arg(long, value_name = "FILE", requires = "on")]
+    pub token_file: Option<PathBuf>,
+    /// A folder outside the project that the pipeline may use
+    #[arg(long = "allow-path", value_name = "DIR")]
+    pub allow_path: Vec<PathBuf>,
+    /// The most that state takes in memory, such as 2GiB, before windows put theirs on disk; half of the machine's if absent
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub state_memory: Option<u64>,
+    /// Prints the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ValidateArguments {
+    pub file: PathBuf,
+    #[arg(long = "set", value_name = "NODE.FIELD=VALUE")]
+    pub set: Vec<String>,
+    /// A folder outside the project that the pipeline may use
+    #[arg(long = "allow-path", value_name = "DIR")]
+    pub allow_path: Vec<PathBuf>,
+    /// Prints the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// With --json: also what each source and sink together guarantee after a crash
+    #[arg(long, requires = "json")]
+    pub guarantees: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SchemaArguments {
+    /// One kind of node: tumbling_window
+    pub kind: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct DiffArguments {
+    pub old: PathBuf,
+    pub new: PathBuf,
+    /// Prints the changes as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SavepointArguments {
+    /// The pipeline: NAME.millrace.toml
+    pub file: PathBuf,
+    /// What it is to be called: lower-case letters, digits, `-` and `_`
+    #[arg(required_unless_present = "list")]
+    pub name: Option<String>,
+    /// Lists the savepoints there are
+    #[arg(long, conflicts_with_all = ["name", "remove"])]
+    pub list: bool,
+    /// Removes it
+    #[arg(long)]
+    pub remove: bool,
+    /// Prints as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct NodeArguments {
+    /// Where to listen; this machine's loopback only, until the cluster brings TLS
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
+    pub listen: String,
+    /// The most that state takes in memory, such as 2GiB, before windows put theirs on disk; half of the machine's if absent
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub state_memory: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct StudioArguments {
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7800")]
+    pub listen: SocketAddr,
+    /// Opens this pipeline
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Opens this pipeline and runs it
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub run: Option<PathBuf>,
+    /// A folder outside the project that pipelines may use
+    #[arg(long = "allow-path", value_name = "DIR")]
+    pub allow_path: Vec<PathBuf>,
+    /// The most that state takes in memory, such as 2GiB, before windows put theirs on disk; half of the machine's if absent
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub state_memory: Option<u64>,
+    /// Where the studio keeps its own files
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// A size with its unit, in bytes.
+fn size(text: &str) -> Result<u64, String> {
+    ByteSize::parse(text).map(|size| size.bytes)
+}

@@ -1,0 +1,178 @@
+//! `millrace run`.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use millrace_engine::Engine;
+use millrace_engine::cluster::{ClientError, Ended, EngineClient, connect};
+use millrace_engine::inspect::Inspection;
+use millrace_engine::model::file::Override;
+use millrace_engine::runtime::data_runtime::DataPriority;
+use millrace_engine::wire::figures::{RunState, Summary};
+use millrace_engine::wire::message::{Deployment, Failure, JobId, RunOptions, StopMode};
+
+use crate::arguments::RunArguments;
+use crate::check::{Pipeline, engine, overrides, show};
+use crate::exit;
+use crate::interrupt::interrupted;
+use crate::output::{complain, say};
+use crate::progress::Progress;
+
+/// How long a node may take to end a run that was asked to.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs a pipeline to its end. Gives the exit code.
+pub async fn run(arguments: RunArguments) -> anyhow::Result<u8> {
+    let pipeline = match Pipeline::read(&arguments.file) {
+        Ok(pipeline) => pipeline,
+        Err(code) => return Ok(code),
+    };
+    let overrides = match overrides(&arguments.set) {
+        Ok(overrides) => overrides,
+        Err(code) => return Ok(code),
+    };
+    let engine = engine(arguments.allow_path.clone(), DataPriority::Equal, arguments.state_memory)?;
+    let inspection = pipeline.inspect(engine.inspector(), &overrides).await;
+    show(&inspection.diagnostics, &pipeline.text);
+    if inspection.diagnostics.has_errors() {
+        return Ok(exit::INVALID);
+    }
+    let client = match client(&engine, &arguments).await? {
+        Ok(client) => client,
+        Err(problem) => {
+            complain(format_args!("error: {problem}"));
+            return Ok(exit::FAILED);
+        }
+    };
+    let files = Arc::new(engine.inspector().files(&pipeline.folder()).context("the project's folder cannot be used")?);
+    let deployment = deployment(&pipeline, &inspection, &arguments, overrides);
+    let job = match client.deploy(deployment, files, inspection.run_files.clone()).await {
+        Ok(job) => job,
+        Err(ClientError::Rejected { diagnostics }) => {
+            show(&diagnostics, &pipeline.text);
+            return Ok(exit::INVALID);
+        }
+        Err(error) => {
+            complain(format_args!("error: {error}"));
+            return Ok(exit::FAILED);
+        }
+    };
+    let (ended, interrupted) = follow(&client, job, &inspection).await?;
+    report(&arguments, &inspection, ended, interrupted)
+}
+
+async fn client(engine: &Engine, arguments: &RunArguments) -> anyhow::Result<Result<EngineClient, String>> {
+    let Some(address) = &arguments.on else { return Ok(Ok(engine.session())) };
+    let token = match (&arguments.token_file, std::env::var("MILLRACE_TOKEN")) {
+        (Some(file), _) => std::fs::read_to_string(file).with_context(|| format!("the token in {} cannot be read", file.display()))?,
+        (None, Ok(token)) => token,
+        (None, Err(_)) => return Ok(Err("a node wants its token: set MILLRACE_TOKEN, or name a --token-file".to_owned())),
+    };
+    Ok(connect(address, token.trim()).await.map_err(|error| format!("{address} cannot be reached: {error}")))
+}
+
+fn deployment(pipeline: &Pipeline, inspection: &Inspection, arguments: &RunArguments, overrides: Vec<Override>) -> Deployment {
+    Deployment {
+        name: pipeline.name(),
+        text: pipeline.text.clone(),
+        env: inspection.environment(),
+        options: RunOptions {
+            parallelism: arguments.parallelism,
+            batch_rows: arguments.batch_rows,
+            replay: arguments.replay,
+            fresh: arguments.fresh,
+            from: arguments.from.clone(),
+            allow_rewind: arguments.allow_rewind,
+            allow_state_loss: arguments.allow_state_loss,
+            overrides,
+        },
+    }
+}
+
+/// Waits for the end; Ctrl-C drains, a second one gives up.
+async fn follow(client: &EngineClient, job: JobId, inspection: &Inspection) -> anyhow::Result<(Ended, bool)> {
+    let progress = Progress::start(client, job, inspection);
+    let wait = client.wait(job);
+    tokio::pin!(wait);
+    let ended = tokio::select! {
+        ended = &mut wait => Ok((ended?, false)),
+        _ = interrupted() => {
+            client.stop(job, StopMode::Drain).await?;
+            let drained = tokio::select! {
+                ended = &mut wait => Some(ended?),
+                _ = interrupted() => None,
+                () = tokio::time::sleep(PATIENCE) => None,
+            };
+            match drained {
+                Some(ended) => Ok((ended, true)),
+                None => {
+                    client.stop(job, StopMode::Abort).await?;
+                    Ok((tokio::time::timeout(PATIENCE, &mut wait).await.context("the run did not end")??, true))
+                }
+            }
+        }
+    };
+    progress.finish();
+    ended
+}
+
+fn report(arguments: &RunArguments, inspection: &Inspection, ended: Ended, interrupted: bool) -> anyhow::Result<u8> {
+    if let Some(cause) = &ended.cause {
+        show_failure(cause);
+    }
+    let writes_stdout = inspection.pipeline.iter().flat_map(|pipeline| &pipeline.nodes).any(|node| node.kind == "stdout");
+    let text = if arguments.json { serde_json::to_string(&ended.summary)? } else { summary(&ended) };
+    // Rows of a `stdout` sink are the output then; the summary stands beside them.
+    if writes_stdout || !arguments.json {
+        complain(format_args!("{text}"));
+    } else {
+        say(format_args!("{text}"))?;
+    }
+    let _ = std::io::stdout().flush();
+    Ok(match ended.state {
+        RunState::Failed => exit::FAILED,
+        _ if interrupted => exit::INTERRUPTED,
+        RunState::Finished => exit::DONE,
+        _ => exit::FAILED,
+    })
+}
+
+fn show_failure(cause: &Failure) {
+    complain(format_args!("{}", cause.diagnostic));
+    if !cause.sample.is_empty() {
+        complain(format_args!("  rows that it was working on:"));
+        cause.sample.iter().for_each(|row| complain(format_args!("    {row}")));
+    }
+}
+
+/// `336,776 rows in, 18,024 out, 8,255 filtered, 1,203 late, in 0.41 s`
+fn summary(ended: &Ended) -> String {
+    let Summary { rows_in, rows_out, filtered, late, quarantined, elapsed_ms, .. } = &ended.summary;
+    let mut parts = vec![format!("{} rows in", grouped(*rows_in)), format!("{} out", grouped(*rows_out))];
+    for (count, word) in [(filtered, "filtered"), (late, "late"), (quarantined, "quarantined")] {
+        if *count > 0 {
+            parts.push(format!("{} {word}", grouped(*count)));
+        }
+    }
+    let word = match ended.state {
+        RunState::Finished => "finished",
+        RunState::Failed => "failed",
+        _ => "stopped",
+    };
+    format!("{word}: {}, in {:.2} s", parts.join(", "), *elapsed_ms as f64 / 1e3)
+}
+
+/// `336,776`
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
