@@ -1,0 +1,246 @@
+//! The present run, or the last one: what is known of it, wherever it runs.
+
+pub mod charts;
+pub mod figures;
+pub mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use millrace_engine::cluster::{Contact, DataItem, DataPayload, EngineClient};
+use millrace_engine::model::file::{changed_nodes, diff};
+use millrace_engine::model::{Diagnostic, NodeId, Pipeline, PortRef};
+use millrace_engine::wire::figures::RunState;
+use millrace_engine::wire::message::{DataHeader, Event, JobId};
+use millrace_studio_api::{ChartInfo, Differs, Figures, Finding, RunInfo, RunPhase};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::document::Look;
+use charts::ChartBuffer;
+use figures::Rates;
+
+/// How often figures are asked of an engine.
+pub const FIGURES_EVERY: Duration = Duration::from_millis(500);
+/// Rows of one sample of an edge.
+pub const TAP_ROWS: u32 = 50;
+
+/// What a run tells the studio, beside its figures.
+#[derive(Debug)]
+pub enum Told {
+    Started {
+        client: EngineClientBox,
+        job: JobId,
+    },
+    NotStarted {
+        cause: Finding,
+    },
+    Event(Event),
+    Lost {
+        why: String,
+    },
+    /// A savepoint that was asked for was not taken.
+    NoSavepoint {
+        problem: Diagnostic,
+    },
+}
+
+/// A client without its insides, so that [`Told`] can be printed.
+pub struct EngineClientBox(pub EngineClient);
+
+impl std::fmt::Debug for EngineClientBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EngineClient")
+    }
+}
+
+/// An edge, as a sample is asked of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edge {
+    pub from: PortRef,
+    pub to: NodeId,
+}
+
+/// One run.
+pub struct Run {
+    pub number: u32,
+    pub target: String,
+    pub replay: bool,
+    /// What runs.
+    pub text: String,
+    pub pipeline: Pipeline,
+    pub charts: BTreeMap<String, ChartBuffer>,
+    pub figures: Option<Figures>,
+    pub phase: RunPhase,
+    pub client: Option<EngineClient>,
+    pub job: Option<JobId>,
+    rates: Rates,
+    started_at_ms: f64,
+    ended_at_ms: Option<f64>,
+    last_heard_ms: Option<f64>,
+    cause: Option<Finding>,
+    sample: Vec<String>,
+    /// A stop that was asked for before the run had begun.
+    pub stop_early: Option<bool>,
+}
+
+impl Run {
+    pub fn new(number: u32, target: String, replay: bool, text: String, look: &Look, now_ms: f64) -> Run {
+        let pipeline = look.pipeline.clone().unwrap_or_default();
+        let dashboards = pipeline.nodes.iter().filter(|node| node.kind == "dashboard");
+        let charts = dashboards
+            .filter_map(|node| ChartBuffer::new(node, look.inputs.get(&node.id)?, number))
+            .map(|chart| (chart.node().to_owned(), chart))
+            .collect();
+        Run {
+            number,
+            target,
+            replay,
+            text,
+            pipeline,
+            charts,
+            figures: None,
+            phase: RunPhase::Starting,
+            client: None,
+            job: None,
+            rates: Rates::default(),
+            started_at_ms: now_ms,
+            ended_at_ms: None,
+            last_heard_ms: None,
+            cause: None,
+            sample: Vec::new(),
+            stop_early: None,
+        }
+    }
+
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, RunPhase::Finished | RunPhase::Stopped | RunPhase::Failed | RunPhase::ContactLost)
+    }
+
+    /// The run for the screens; `text` is the document's as it stands.
+    pub fn info(&self, text: &str) -> RunInfo {
+        RunInfo {
+            run: self.number,
+            phase: self.phase,
+            target: self.target.clone(),
+            started_at_ms: self.started_at_ms,
+            ended_at_ms: self.ended_at_ms,
+            last_heard_ms: self.last_heard_ms,
+            cause: self.cause.clone(),
+            sample: self.sample.clone(),
+            differs: self.differs(text),
+        }
+    }
+
+    /// How the document differs from what runs.
+    fn differs(&self, text: &str) -> Option<Differs> {
+        if text == self.text {
+            return None;
+        }
+        let changes = diff(&self.text, text).ok()?;
+        let nodes: BTreeSet<NodeId> = changed_nodes(&changes);
+        (!changes.is_empty()).then(|| Differs { changes: changes.len() as u32, nodes: nodes.iter().map(ToString::to_string).collect() })
+    }
+
+    pub fn ended(&mut self, phase: RunPhase, now_ms: f64) {
+        self.phase = phase;
+        self.ended_at_ms = Some(now_ms);
+    }
+
+    pub fn failed(&mut self, cause: Option<Finding>, sample: Vec<String>, now_ms: f64) {
+        (self.cause, self.sample) = (cause, sample);
+        self.ended(RunPhase::Failed, now_ms);
+    }
+
+    /// The target is out of reach; the last figures stay, with their age.
+    pub fn lost(&mut self, cause: Finding, now_ms: f64) {
+        self.cause = Some(cause);
+        self.last_heard_ms = self.last_heard_ms.or(Some(now_ms));
+        self.ended(RunPhase::ContactLost, now_ms);
+    }
+
+    pub fn state(&mut self, state: RunState) {
+        self.phase = match state {
+            RunState::Starting => RunPhase::Starting,
+            RunState::Running => RunPhase::Running,
+            RunState::Draining => RunPhase::Draining,
+            RunState::Finished => RunPhase::Finished,
+            RunState::Stopped => RunPhase::Stopped,
+            RunState::Failed => RunPhase::Failed,
+        };
+    }
+
+    /// Takes the newest figures that the engine sent, if there are newer ones.
+    pub fn look(&mut self, now_ms: f64, machine: figures::Machine) -> Option<&Figures> {
+        let view = self.client.as_ref()?.view(self.job?)?;
+        let seen = view.borrow().figures.clone()?;
+        self.last_heard_ms = Some(now_ms - seen.age().as_secs_f64() * 1e3);
+        self.figures = Some(self.rates.look(self.number, now_ms, &seen.figures, &self.pipeline, machine));
+        self.figures.as_ref()
+    }
+
+    /// Rows of a dashboard. Gives its name, if it is one of ours.
+    pub fn results(&mut self, item: DataItem) -> Option<String> {
+        let (DataHeader::Results { node, dropped, newest_us, .. }, DataPayload::Rows(batch)) = (item.header, item.payload) else {
+            return None;
+        };
+        let chart = self.charts.get_mut(node.as_str())?;
+        chart.push(batch.into_frame(), dropped, newest_us);
+        Some(node.to_string())
+    }
+
+    /// What stands around the charts, in the file's order.
+    pub fn chart_infos(&self) -> Vec<ChartInfo> {
+        let in_order = self.pipeline.nodes.iter().filter_map(|node| self.charts.get(node.id.as_str()));
+        let waits =
+            |chart: &ChartBuffer| if chart.end() == 0 { self.figures.as_ref().and_then(|figures| figures.waits_for.clone()) } else { None };
+        in_order.map(|chart| chart.info(waits(chart))).collect()
+    }
+}
+
+/// Passes on what a run tells, until it is over or out of reach. Rows go a way of their own.
+pub async fn follow(client: EngineClient, job: JobId, told: mpsc::Sender<Told>) {
+    let mut events = client.events();
+    let mut contact = client.contact();
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Ok(event) if job_of(&event) == job => {
+                    let is_end = matches!(event, Event::Ended { .. });
+                    let _ = told.send(Told::Event(event)).await;
+                    if is_end {
+                        return;
+                    }
+                }
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+            why = lost(&mut contact) => {
+                let _ = told.send(Told::Lost { why }).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Waits until the engine is out of reach, and says why.
+async fn lost(contact: &mut watch::Receiver<Contact>) -> String {
+    match contact.wait_for(Contact::is_lost).await.as_deref() {
+        Ok(Contact::Lost { why, .. }) => why.clone(),
+        _ => "the engine ended the session".to_owned(),
+    }
+}
+
+/// Passes on rows until the session is over. The queue is short: what cannot be taken waits in the session, where the oldest go first.
+pub async fn follow_data(client: EngineClient, rows: mpsc::Sender<DataItem>) {
+    while let Some(item) = client.next_data().await {
+        if rows.send(item).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn job_of(event: &Event) -> JobId {
+    match event {
+        Event::State { job, .. } | Event::Figures { job, .. } | Event::Notice { job, .. } | Event::Ended { job, .. } => *job,
+    }
+}

@@ -1,0 +1,720 @@
+// Made from studio/api by its test `the_generated_typescript_is_up_to_date`. Do not edit: change the Rust types, then run
+// MILLRACE_BLESS=1 cargo test -p millrace-studio-api
+
+export const API_VERSION = 1;
+export const FRAME_WINDOW = 32;
+export const SUBPROTOCOL = "millrace.v1";
+export const TOKEN_SUBPROTOCOL = "token.";
+
+/**
+ * Why a request was not carried out, for the person who made it.
+ */
+export type ApiError = { 
+/**
+ * A stable code: an `MR0123` of the engine's, or `stale_text`, `not_open`, `no_run`, `not_found`, `would_lose`, `denied`, `name_taken`, `bad_request`.
+ */
+code: string, 
+/**
+ * What happened, where, and what to do.
+ */
+message: string, findings?: Array<Finding>, };
+
+export type AxisKind = "time" | "number" | "category";
+
+/**
+ * The node that holds the others back.
+ */
+export type Bottleneck = { node: string, busy_percent: number, 
+/**
+ * Why, in words that go on from the node's name: `takes no more than 100/s`.
+ */
+reason: string, };
+
+export type Broken = { line: number, column: number, message: string, };
+
+/**
+ * Everything that the editor knows before a file is open.
+ */
+export type Catalog = { kinds: Array<KindInfo>, 
+/**
+ * JSON Schema of the fields that every node has.
+ */
+common_schema: unknown, 
+/**
+ * JSON Schema of the time fields that every source has.
+ */
+source_schema: unknown, 
+/**
+ * JSON Schema of the fields that every sink has.
+ */
+sink_schema: unknown, 
+/**
+ * JSON Schema of the `[pipeline]` table.
+ */
+pipeline_schema: unknown, functions: Array<FunctionInfo>, 
+/**
+ * Names of data types, for casts and schemas: `VARCHAR`.
+ */
+types: Array<string>, };
+
+export type ChartAxis = { column: string, kind: AxisKind, 
+/**
+ * `minutes`, `%`; empty where it is not known.
+ */
+unit: string, };
+
+/**
+ * A `dashboard` node's chart, sent when it changes and at 2 Hz while rows come.
+ */
+export type ChartInfo = { node: string, title: string, mark: ChartMark, x: ChartAxis, y: ChartAxis, 
+/**
+ * In the order of their colours and markers; a chart frame counts series by this order.
+ */
+series: Array<ChartSeries>, 
+/**
+ * Rows held, and rows let go because the buffer is bounded.
+ */
+rows: number, dropped_rows: number, 
+/**
+ * Why there is nothing to show yet, in words.
+ */
+waits_for?: string, };
+
+export type ChartMark = "line" | "bar";
+
+export type ChartSeries = { 
+/**
+ * The value of the series column; the y column's name where there is one series.
+ */
+name: string, 
+/**
+ * The newest value.
+ */
+latest?: number, };
+
+/**
+ * What the checker says of a value that is not in the text yet.
+ */
+export type CheckedField = { 
+/**
+ * The expression's type, where it has one.
+ */
+type?: string, 
+/**
+ * The columns that it may use.
+ */
+columns: Array<Column>, findings: Array<Finding>, };
+
+/**
+ * One epoch of a run. The phases follow each other; those that it did not come to are 0.
+ */
+export type Checkpoint = { epoch: number, 
+/**
+ * When it began, milliseconds since 1970.
+ */
+at_ms: number, 
+/**
+ * Until every task had handed over what it holds.
+ */
+aligning_ms: number, 
+/**
+ * Until all of that was at rest.
+ */
+writing_ms: number, 
+/**
+ * Until the manifest was there.
+ */
+manifest_ms: number, 
+/**
+ * Until all sinks had committed.
+ */
+commit_ms: number, bytes: number, 
+/**
+ * The node whose task handed over last, and which task.
+ */
+waited_for?: WaitedFor, outcome: CheckpointOutcome, 
+/**
+ * Why it came to nothing: the root cause, in words.
+ */
+cause?: string, };
+
+/**
+ * What came of a checkpoint, or the phase that it is in.
+ */
+export type CheckpointOutcome = "aligning" | "writing" | "manifest" | "commit" | "complete" | "failed" | "superseded";
+
+/**
+ * What the screens send.
+ */
+export type ClientMessage = { 
+/**
+ * Comes back with the reply. 0 wants none.
+ */
+id: number, request: Request, };
+
+export type Column = { name: string, 
+/**
+ * DuckDB's name: `VARCHAR`.
+ */
+type: string, };
+
+/**
+ * The file changed on disk while the text had unsaved changes.
+ */
+export type Conflict = { path: string, 
+/**
+ * From the file on disk (old) to the text in the studio (new).
+ */
+diff: TextDiff, };
+
+export type ConflictChoice = "mine" | "theirs";
+
+/**
+ * How often a row counts, whatever crashes. The weakest comes last.
+ */
+export type Delivery = "exactly_once" | "at_least_once" | "at_most_once" | "best_effort" | "begins_anew";
+
+export type DiffLine = { kind: DiffLineKind, 
+/**
+ * Counted from 1; 0 where the line is not on that side.
+ */
+old_line: number, new_line: number, text: string, };
+
+export type DiffLineKind = "same" | "removed" | "added" | "gap";
+
+export type Differs = { 
+/**
+ * Fields, nodes and edges changed; layout does not count.
+ */
+changes: number, 
+/**
+ * Nodes of the document that are new or changed: the running figures are not theirs.
+ */
+nodes: Array<string>, };
+
+export type DirEntry = { name: string, path: string, kind: DirEntryKind, size_bytes: number, };
+
+export type DirEntryKind = "folder" | "pipeline" | "file";
+
+/**
+ * One folder, within what the studio may show.
+ */
+export type Directory = { path: string, 
+/**
+ * None at the top of what may be shown.
+ */
+parent?: string, 
+/**
+ * Folders first, then files, by name.
+ */
+entries: Array<DirEntry>, };
+
+/**
+ * The open pipeline after a change. The text is the truth; everything else is derived from it by the studio.
+ */
+export type Document = { 
+/**
+ * The file, absolute; none before the first save.
+ */
+path?: string, 
+/**
+ * The `[pipeline]` name, or the file's where it has none.
+ */
+name: string, 
+/**
+ * The folder that paths may not leave.
+ */
+root: string, 
+/**
+ * Whether the text differs from the file.
+ */
+dirty: boolean, 
+/**
+ * Grows with every change of the text.
+ */
+revision: number, text: string, 
+/**
+ * Of this text; of the last well-formed one while `broken` is set.
+ */
+graph: Graph, 
+/**
+ * Why the text is not TOML. The graph is read-only until it is mended.
+ */
+broken?: Broken, findings: Array<Finding>, can_undo: boolean, can_redo: boolean, 
+/**
+ * Lines of the new text that this change touched.
+ */
+changed_lines: Array<LineRange>, cause: DocumentCause, 
+/**
+ * Nodes that this change made; the canvas selects them.
+ */
+new_nodes: Array<string>, };
+
+/**
+ * Why a document was sent.
+ */
+export type DocumentCause = "opened" | "edited" | "typed" | "moved" | "undone" | "redone" | "saved" | "disk" | "checked";
+
+/**
+ * One edge.
+ */
+export type EdgeFigures = { from: string, port: string, to: string, rows: number, rows_per_s: number, lag_ms?: number, 
+/**
+ * The share of its time that the sender waits for room, 0 to 100.
+ */
+waiting_percent: number, queued_rows: number, };
+
+/**
+ * One change. Ports are written `node` or `node.port`.
+ */
+export type Edit = { "edit": "add_node", kind: string, at: [number, number], 
+/**
+ * The port that it is connected to at once.
+ */
+from?: string, 
+/**
+ * Which input takes `from`, where the kind names them.
+ */
+input?: string, } | { "edit": "remove_nodes", nodes: Array<string>, } | { "edit": "rename_node", node: string, name: string, } | { "edit": "set_field", node: string, path: Array<string>, value?: unknown, } | { "edit": "set_pipeline_field", path: Array<string>, value?: unknown, } | { "edit": "connect", from: string, to: string, input?: string, } | { "edit": "disconnect", from: string, to: string, input?: string, } | { "edit": "move_nodes", positions: { [key in string]: [number, number] }, } | { "edit": "paste", text: string, at: [number, number], } | { "edit": "duplicate", nodes: Array<string>, offset: [number, number], };
+
+/**
+ * What the studio tells without being asked.
+ */
+export type Event = { "event": "document", "value": Document } | { "event": "closed" } | { "event": "run", "value": RunInfo | null } | { "event": "figures", "value": Figures } | { "event": "notices", "value": { reset: boolean, notices: Array<Notice>, } } | { "event": "charts", "value": Array<ChartInfo> } | { "event": "conflict", "value": Conflict | null } | { "event": "targets", "value": Array<Target> } | { "event": "toast", "value": { severity: Severity, message: string, } };
+
+export type Explanation = { 
+/**
+ * The expression's type: `BOOLEAN`.
+ */
+type: string, };
+
+/**
+ * One look at a run. Counters are since it began.
+ */
+export type Figures = { run: number, 
+/**
+ * When they were taken, milliseconds since 1970.
+ */
+at_ms: number, 
+/**
+ * Rows read by all sources, per second.
+ */
+rows_per_s: number, 
+/**
+ * Of one core: 200 on two busy cores.
+ */
+cpu_percent: number, memory_bytes: number, 
+/**
+ * The newest event time seen, milliseconds since 1970.
+ */
+event_clock_ms?: number, 
+/**
+ * The least watermark of all sources.
+ */
+watermark_ms?: number, 
+/**
+ * What the first window waits for, or holds everything up, in words.
+ */
+waits_for?: string, nodes: { [key in string]: NodeFigures }, edges: Array<EdgeFigures>, bottleneck?: Bottleneck, late: number, quarantined: number, 
+/**
+ * The newest checkpoints, oldest first; none of a run that is not kept.
+ */
+checkpoints: Array<Checkpoint>, 
+/**
+ * 0 to 1, where all sources are bounded.
+ */
+progress?: number, };
+
+/**
+ * One thing that is wrong, in words.
+ */
+export type Finding = { 
+/**
+ * `MR0104`
+ */
+code: string, severity: FindingSeverity, message: string, node?: string, 
+/**
+ * Dotted path within the node.
+ */
+field?: string, 
+/**
+ * Counted from 1; 0 where there is no place.
+ */
+line: number, column: number, 
+/**
+ * The place in the text, in UTF-16 units as a browser counts; equal where there is no place.
+ */
+start: number, end: number, expected?: string, found?: string, nearest?: string, help?: string, };
+
+export type FindingSeverity = "error" | "warning";
+
+/**
+ * A function of the expression language.
+ */
+export type FunctionInfo = { name: string, 
+/**
+ * `round(x DOUBLE, digits INTEGER) -> DOUBLE`
+ */
+signature: string, summary: string, 
+/**
+ * Whether it belongs in `aggregate` and nowhere else.
+ */
+is_aggregate: boolean, };
+
+export type Graph = { 
+/**
+ * The `[pipeline]` table as written.
+ */
+settings: Record<string, unknown>, 
+/**
+ * In the file's order.
+ */
+nodes: Array<GraphNode>, 
+/**
+ * What a run would read and write, for the reader of a stranger's file.
+ */
+touches: Array<Touch>, };
+
+export type GraphInput = { 
+/**
+ * The input's name where the kind names them (`left`).
+ */
+name?: string, from: string, 
+/**
+ * `out`, `late`, `quarantined`.
+ */
+port: string, };
+
+/**
+ * One node. Edges are the nodes' inputs.
+ */
+export type GraphNode = { id: string, 
+/**
+ * As written; it may be unknown.
+ */
+kind: string, 
+/**
+ * From `[layout]`, else where the studio would put it. Canvas pixels, the node's left upper corner.
+ */
+position: [number, number], inputs: Array<GraphInput>, 
+/**
+ * Every field besides `kind` and `input` as written, environment references unread.
+ */
+fields: Record<string, unknown>, 
+/**
+ * The node's second line: `dep_delay IS NOT NULL`.
+ */
+key_setting: string, 
+/**
+ * Main port first, then side ports.
+ */
+outputs: Array<GraphPort>, 
+/**
+ * What the checker says of a field, by dotted path: `where`, `aggregate.mean_delay`.
+ */
+explanations: { [key in string]: Explanation }, 
+/**
+ * For a sink: what a crash does to the rows of each source that it takes.
+ */
+guarantees: Array<Guarantee>, 
+/**
+ * Where its table stands in the text.
+ */
+lines: LineRange, };
+
+export type GraphPort = { name: string, 
+/**
+ * None while it cannot be told.
+ */
+columns?: Array<Column>, 
+/**
+ * `append`, `upsert by origin`, `retract`.
+ */
+mode: string, };
+
+/**
+ * What a crash does to the rows between a source and a sink.
+ */
+export type Guarantee = { source: string, delivery: Delivery, 
+/**
+ * What it rests on, or what would better it: clauses.
+ */
+needs: Array<string>, };
+
+export type Home = { 
+/**
+ * Newest first.
+ */
+recent: Array<RecentProject>, samples: Array<Sample>, };
+
+/**
+ * How many inputs a kind takes.
+ */
+export type InputsInfo = { "take": "none" } | { "take": "one" } | { "take": "many" } | { "take": "named", names: Array<string>, };
+
+/**
+ * One kind of node.
+ */
+export type KindInfo = { 
+/**
+ * As in the file: `tumbling_window`.
+ */
+name: string, 
+/**
+ * As on the palette: `Tumbling window`.
+ */
+title: string, 
+/**
+ * `source`, `shape`, `window` or `sink`.
+ */
+category: string, 
+/**
+ * A Lucide icon's name.
+ */
+icon: string, summary: string, inputs: InputsInfo, 
+/**
+ * Whether it has the main output port.
+ */
+has_output: boolean, 
+/**
+ * Output ports besides the main one.
+ */
+side_ports: Array<PortInfo>, 
+/**
+ * Fields that the node's second line shows, the first that is set.
+ */
+key_fields: Array<string>, 
+/**
+ * JSON Schema of the kind's own fields.
+ */
+schema: unknown, };
+
+/**
+ * Lines, counted from 1, both ends included.
+ */
+export type LineRange = { first: number, last: number, };
+
+/**
+ * One node. `read = accepted + filtered + late + quarantined`.
+ */
+export type NodeFigures = { read: number, accepted: number, filtered: number, late: number, 
+/**
+ * Of `late`: those that an idle input let others overtake.
+ */
+late_after_idle: number, quarantined: number, rows_out: number, in_per_s: number, out_per_s: number, 
+/**
+ * Shares of its tasks' time, 0 to 100.
+ */
+busy_percent: number, blocked_percent: number, tasks: number, watermark_ms?: number, 
+/**
+ * Newest event time less watermark.
+ */
+lag_ms?: number, 
+/**
+ * How long the watermark has stood still.
+ */
+watermark_still_ms?: number, open_windows: number, next_window_end_ms?: number, state_rows: number, state_bytes: number, 
+/**
+ * What it waits for, in words.
+ */
+waits_for?: string, 
+/**
+ * 0 to 1, for a bounded source.
+ */
+progress?: number, };
+
+/**
+ * A line of the Events screen.
+ */
+export type Notice = { 
+/**
+ * Unique; a later notice with the same id replaces the earlier (its count grew).
+ */
+id: number, 
+/**
+ * Milliseconds since 1970.
+ */
+at_ms: number, severity: Severity, node?: string, 
+/**
+ * A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `failed`.
+ */
+kind: string, 
+/**
+ * In words.
+ */
+message: string, count: number, };
+
+/**
+ * How a request went.
+ */
+export type Outcome = { "ok": Reply } | { "error": ApiError };
+
+export type Platform = "desktop" | "browser";
+
+export type PortInfo = { name: string, summary: string, };
+
+export type RecentProject = { path: string, name: string, 
+/**
+ * Milliseconds since 1970.
+ */
+opened_at_ms: number, 
+/**
+ * Whether the file is still there.
+ */
+exists: boolean, };
+
+export type Reply = { "reply": "done" } | { "reply": "welcome", "value": Welcome } | { "reply": "home", "value": Home } | { "reply": "text", "value": string } | { "reply": "checked", "value": CheckedField } | { "reply": "diff", "value": TextDiff } | { "reply": "rows", "value": RowsPage } | { "reply": "directory", "value": Directory } | { "reply": "targets", "value": Array<Target> } | { "reply": "savepoints", "value": Array<Savepoint> };
+
+/**
+ * What can be asked. Everything that changes the document or the run answers `Done` and is then told as an event.
+ */
+export type Request = { "ask": "hello", api: number, } | { "ask": "home" } | { "ask": "open", path: string, } | { "ask": "open_sample", sample: string, } | { "ask": "new" } | { "ask": "close", discard: boolean, } | { "ask": "save" } | { "ask": "save_as", path: string, } | { "ask": "edit", edits: Array<Edit>, } | { "ask": "set_text", text: string, base_revision: number, 
+/**
+ * Whether it goes on with the typing before, so that one step of undo takes back both.
+ */
+continues: boolean, } | { "ask": "undo" } | { "ask": "redo" } | { "ask": "copy", nodes: Array<string>, } | { "ask": "check_field", node: string, path: Array<string>, value: unknown, } | { "ask": "resolve_conflict", choice: ConflictChoice, } | { "ask": "run", target: string, replay: boolean, } | { "ask": "stop", abort: boolean, } | { "ask": "restart" } | { "ask": "savepoint", name: string, } | { "ask": "savepoints" } | { "ask": "restore_from", name: string, allow: boolean, } | { "ask": "diff_running" } | { "ask": "tap", from: string, port: string, to: string, on: boolean, } | { "ask": "watch_chart", node: string, on: boolean, } | { "ask": "chart_rows", node: string, x_from?: number, x_to?: number, 
+/**
+ * Counted from the newest row backwards.
+ */
+offset: number, limit: number, } | { "ask": "list_dir", path?: string, } | { "ask": "targets" } | { "ask": "add_target", address: string, token: string, } | { "ask": "ack", frames: number, };
+
+/**
+ * Rows that come unasked, in a binary frame.
+ */
+export type RowsFrame = { subject: RowsSubject, page: RowsPage, };
+
+/**
+ * Rows ready to show. A value is text as DuckDB would write it; NULL is null.
+ */
+export type RowsPage = { columns: Array<Column>, rows: Array<Array<string | null>>, 
+/**
+ * Rows in all, of which this is a part.
+ */
+total: number, };
+
+export type RowsSubject = { "of": "edge", from: string, port: string, to: string, };
+
+/**
+ * The present or the last run.
+ */
+export type RunInfo = { 
+/**
+ * Counts the runs of this studio.
+ */
+run: number, phase: RunPhase, 
+/**
+ * The target's id.
+ */
+target: string, 
+/**
+ * When it began, milliseconds since 1970.
+ */
+started_at_ms: number, 
+/**
+ * When it ended.
+ */
+ended_at_ms?: number, 
+/**
+ * While contact is lost: when the target was last heard.
+ */
+last_heard_ms?: number, 
+/**
+ * Why it failed, or why contact was lost.
+ */
+cause?: Finding, 
+/**
+ * Some of the rows that a failed task was working on, as JSON.
+ */
+sample: Array<string>, 
+/**
+ * How the document differs from what runs; none where it does not.
+ */
+differs?: Differs, };
+
+/**
+ * Where a run is. Before the first run there is none (a draft).
+ */
+export type RunPhase = "starting" | "running" | "draining" | "finished" | "stopped" | "failed" | "contact_lost";
+
+/**
+ * A card on the home screen.
+ */
+export type Sample = { 
+/**
+ * `departures-2013`
+ */
+id: string, title: string, summary: string, 
+/**
+ * A Lucide icon's name.
+ */
+icon: string, };
+
+/**
+ * State that was kept under a name.
+ */
+export type Savepoint = { name: string, epoch: number, 
+/**
+ * When it was taken, milliseconds since 1970.
+ */
+at_ms: number, bytes: number, };
+
+/**
+ * What the studio sends.
+ */
+export type ServerMessage = { "message": "reply", id: number, outcome: Outcome, } | { "message": "event", event: Event, };
+
+export type Severity = "info" | "warning" | "error";
+
+/**
+ * A place to run at.
+ */
+export type Target = { 
+/**
+ * `local`, or the address: `ws://127.0.0.1:7400`.
+ */
+id: string, 
+/**
+ * `This computer`, or the address without its scheme.
+ */
+title: string, state: TargetState, 
+/**
+ * Why it is not ready, in words; else what it is (`8 cores, 0.1.0`).
+ */
+detail: string, };
+
+export type TargetState = "ready" | "unreachable" | "refused";
+
+/**
+ * A difference of two texts, by line.
+ */
+export type TextDiff = { 
+/**
+ * What the two sides are: `running`, `edited`.
+ */
+old_title: string, new_title: string, 
+/**
+ * Changed lines with a few around them.
+ */
+lines: Array<DiffLine>, };
+
+/**
+ * Something that a run reads or writes outside the process.
+ */
+export type Touch = { node: string, kind: TouchKind, 
+/**
+ * A path or an address, as resolved.
+ */
+what: string, };
+
+export type TouchKind = "reads" | "writes" | "environment";
+
+export type WaitedFor = { node: string, task: number, after_ms: number, };
+
+/**
+ * What the studio is.
+ */
+export type Welcome = { api: number, 
+/**
+ * `0.1.0`
+ */
+version: string, platform: Platform, catalog: Catalog, targets: Array<Target>, };
