@@ -1,0 +1,95 @@
+// What the browser tests share: the real studio in a process of its own, and a real browser on it.
+
+import { execFile, spawn } from 'node:child_process';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+export const root = resolve(fileURLToPath(import.meta.url), '../../..');
+const binaries = process.env.MILLRACE_BIN_DIR ?? join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'debug');
+
+/** Flags that keep Chromium off the network and draw without a graphics card. */
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--use-gl=angle',
+  '--use-angle=swiftshader',
+  '--enable-unsafe-swiftshader',
+  '--ignore-gpu-blocklist',
+  '--enable-gpu-rasterization',
+];
+
+/** An empty project folder with the samples' data in it. */
+export async function project() {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-browser-'));
+  await mkdir(join(folder, '.git'));
+  await cp(join(root, 'examples'), folder, { recursive: true });
+  return { folder, path: (name) => join(folder, name), write: (name, text) => writeFile(join(folder, name), text) };
+}
+
+/** Starts a program and waits for a line of its output. */
+function started(command, args, cwd, wanted, input) {
+  const child = spawn(join(binaries, command), args, { cwd, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'inherit'] });
+  input?.pipe(child.stdin).on('error', () => undefined);
+  const lines = createInterface({ input: child.stdout });
+  const found = new Promise((done, failed) => {
+    const seen = [];
+    lines.on('line', (line) => {
+      seen.push(line);
+      const hits = wanted.map((pattern) => seen.map((text) => pattern.exec(text)?.[1]).find(Boolean));
+      if (hits.every(Boolean)) done(hits);
+    });
+    child.on('exit', (code) => failed(new Error(`${command} ended with ${code}: ${seen.join(' | ')}`)));
+  });
+  return { child, found };
+}
+
+/** `millrace` to its end: its exit code and what it said. */
+export function millrace(args, cwd) {
+  return new Promise((done) => {
+    execFile(join(binaries, 'millrace'), args, { cwd }, (error, stdout, stderr) => done({ code: error === null ? 0 : error.code, stdout, stderr }));
+  });
+}
+
+/** `millrace studio` in a project folder, with a stream as its standard input if one is given. */
+export async function studio(where, args = [], input = undefined) {
+  const data = await mkdtemp(join(tmpdir(), 'millrace-data-'));
+  const { child, found } = started('millrace', ['studio', '--listen', '127.0.0.1:0', '--data-dir', data, ...args], where.folder, [/(http:\S+)/], input);
+  const [url] = await found;
+  return {
+    url,
+    async end() {
+      child.kill('SIGKILL');
+      await rm(data, { recursive: true, force: true });
+      await rm(where.folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** `millrace node` on a free port. */
+export async function node() {
+  const { child, found } = started('millrace', ['node', '--listen', '127.0.0.1:0'], tmpdir(), [/^listening (\S+)/, /^token (\S+)/]);
+  const [address, token] = await found;
+  return { address, token, kill: () => child.kill('SIGKILL') };
+}
+
+/** A page on the studio; errors of the page fail the test that asks for them. */
+export async function open(url, { width = 1440, height = 900, theme = 'light' } = {}) {
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: FLAGS });
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: 'reduce' });
+  const page = await context.newPage();
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text());
+  });
+  await page.goto(url);
+  return { page, errors, close: () => browser.close() };
+}

@@ -1,0 +1,13 @@
+//! The binary on real flights, against DuckDB on the same file.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod bad_inputs;
+mod changes;
+mod cli;
+mod departures;
+mod estimates;
+mod extremes;
+mod kept_rows;
+mod lateness;
+mod windows;

@@ -1,0 +1,9 @@
+//! What the whole-system tests share: the binary under test, and DuckDB to ask the truth of.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+pub mod binary;
+pub mod flights;
+pub mod node;
+
+pub use binary::{Millrace, Ran};
