@@ -134,13 +134,15 @@ impl StateHome {
         Ok(created)
     }
 
-    /// Forgets the epochs below one that sinks have committed, and what was never complete.
+    /// Forgets the epochs below one that sinks have committed, and what was never complete. Nothing goes if that one is gone itself: what
+    /// is needed of those below is not known here, and whoever forgot it has seen to them.
     pub fn forget_below(&self, run: RunId, epoch: u64) -> StateResult<()> {
         if planted::has(Bug::CollectedTooEarly) {
             self.collect_parts_of(run, epoch)?;
         }
         let mut gone = BTreeSet::new();
         let has_blocks = !self.store.list(&Paths { run }.blocks())?.is_empty();
+        let Some(kept) = self.manifest(run, epoch)? else { return Ok(()) };
         for old in epochs_of(self.store.as_ref(), run)?.into_iter().filter(|old| *old < epoch) {
             reached("forgetting");
             if has_blocks && let Some(manifest) = self.manifest(run, old)? {
@@ -148,10 +150,8 @@ impl StateHome {
             }
             forget_epoch(self.store.as_ref(), run, old)?;
         }
-        if let Some(kept) = self.manifest(run, epoch)?.filter(|_| !gone.is_empty()) {
-            let kept = kept.blocks();
-            gone.retain(|block| !kept.contains(block.as_str()));
-        }
+        let kept = kept.blocks();
+        gone.retain(|block| !kept.contains(block.as_str()));
         self.forget_blocks(run, gone)
     }
 
@@ -229,4 +229,53 @@ pub(super) fn forget_epoch(store: &dyn Store, run: RunId, epoch: u64) -> StateRe
         store.remove(&format!("{folder}/{name}"))?;
     }
     store.remove_folder(&folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_model::NodeId;
+    use millrace_state::store::FolderStore;
+
+    use super::*;
+
+    const RUN: RunId = RunId(7);
+
+    fn epoch(number: u64, blocks: &[&str]) -> Manifest {
+        let task = TaskId { node: NodeId::new("window"), task: 0 };
+        let part = PartEntry { task, bytes: 0, checksum: 0, blocks: blocks.iter().map(|&block| block.to_owned()).collect() };
+        let (nodes, meanings, ready) = Default::default();
+        Manifest { run: RUN, epoch: number, taken_us: 0, ending: None, key_groups: 1024, nodes, meanings, parts: vec![part], ready }
+    }
+
+    fn home_of(epochs: &[(u64, &[&str])]) -> (StateHome, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = StateHome::new(Arc::new(FolderStore::open(folder.path()).unwrap()), Duration::from_secs(1), false);
+        for (number, blocks) in epochs {
+            blocks.iter().for_each(|block| home.store.put(&Paths { run: RUN }.block(block), b"rows").unwrap());
+            home.create_manifest(&epoch(*number, blocks)).unwrap();
+        }
+        (home, folder)
+    }
+
+    fn blocks_of(home: &StateHome) -> Vec<String> {
+        home.store.list(&Paths { run: RUN }.blocks()).unwrap()
+    }
+
+    #[test]
+    fn a_block_goes_with_the_last_epoch_that_refers_to_it() {
+        let (home, _folder) = home_of(&[(1, &["a", "b"]), (2, &["a"]), (3, &["c"])]);
+        home.forget_below(RUN, 2).unwrap();
+        assert_eq!(blocks_of(&home), ["a", "c"]);
+        home.forget_below(RUN, 3).unwrap();
+        assert_eq!(blocks_of(&home), ["c"]);
+    }
+
+    #[test]
+    fn who_comes_late_to_forget_takes_nothing_that_a_later_epoch_needs() {
+        let (home, _folder) = home_of(&[(2, &["a"]), (3, &["a"]), (4, &["a"])]);
+        // Another, further on, has come between.
+        forget_epoch(home.store.as_ref(), RUN, 3).unwrap();
+        home.forget_below(RUN, 3).unwrap();
+        assert_eq!(blocks_of(&home), ["a"]);
+    }
 }

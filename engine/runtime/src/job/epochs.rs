@@ -54,8 +54,18 @@ enum Done {
         kept: Vec<StateResult<Savepoint>>,
     },
     Forgotten,
+    Refused,
     /// Savepoints that somebody asked for.
     Asked(Vec<SavepointName>),
+}
+
+/// Epochs are forgotten one after another: who removes an epoch's blocks reads in the manifest that is kept which of them are still needed,
+/// and another must not forget that one meanwhile.
+#[derive(Default)]
+struct Forgetting {
+    is_under_way: bool,
+    /// The epoch below which all goes next.
+    next: Option<u64>,
 }
 
 /// How often the folder is looked at for requests.
@@ -101,6 +111,7 @@ pub struct Epochs {
     /// When requests are looked for next, and whether that is under way.
     look_ns: u64,
     is_looking: bool,
+    forgetting: Forgetting,
     end: Option<AttemptEnd>,
 }
 
@@ -151,6 +162,7 @@ impl Epochs {
             is_unread: false,
             look_ns: 0,
             is_looking: false,
+            forgetting: Forgetting::default(),
             end: None,
         }
     }
@@ -326,7 +338,12 @@ impl Epochs {
                 self.is_looking = false;
                 names.into_iter().flat_map(|name| self.machine.ask_savepoint(name, now)).collect()
             }
-            Done::Forgotten => Vec::new(),
+            Done::Forgotten => {
+                self.forgetting.is_under_way = false;
+                self.forget_next();
+                Vec::new()
+            }
+            Done::Refused => Vec::new(),
         };
         self.carry_out(decisions);
     }
@@ -354,7 +371,10 @@ impl Epochs {
                 Decision::RefuseSavepoints { names } => {
                     self.refuse(names, "the run had come to its end, and nothing is left to go on with")
                 }
-                Decision::ForgetBelow { epoch } => self.forget_below(epoch),
+                Decision::ForgetBelow { epoch } => {
+                    self.forgetting.next = Some(epoch);
+                    self.forget_next();
+                }
                 Decision::Finish { ending } => {
                     let reason = if ending == Ending::Stopped { EndReason::Stopped } else { EndReason::Finished };
                     self.end.get_or_insert(AttemptEnd::Ended(reason));
@@ -450,7 +470,7 @@ impl Epochs {
                     tracing::warn!(%error, "a request for a savepoint could not be answered");
                 }
             }
-            Done::Forgotten
+            Done::Refused
         });
     }
 
@@ -467,8 +487,10 @@ impl Epochs {
         }
     }
 
-    fn forget_below(&mut self, epoch: u64) {
+    fn forget_next(&mut self) {
         let (Some(home), run) = (self.home.clone(), RunId(self.attempt.run_start_us)) else { return };
+        let Some(epoch) = self.forgetting.next.take_if(|_| !self.forgetting.is_under_way) else { return };
+        self.forgetting.is_under_way = true;
         self.work.spawn_blocking(move || {
             if let Err(error) = home.forget_below(run, epoch) {
                 tracing::warn!(%error, "an old epoch could not be forgotten");
