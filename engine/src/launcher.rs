@@ -116,6 +116,10 @@ impl Run for LocalRun {
         self.handle.stop(mode);
     }
 
+    fn kill(&self) {
+        self.handle.kill();
+    }
+
     fn watch_state(&self) -> watch::Receiver<RunState> {
         self.handle.watch_state()
     }

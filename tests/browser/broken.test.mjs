@@ -69,6 +69,33 @@ test('a click on an event shows its node', { timeout: 20_000 }, async () => {
   await phase(page, 'stopped', 5_000);
 });
 
+test('a run that is killed under your eyes goes on from its last checkpoint, and the event says what was read again', { timeout: 60_000 }, async () => {
+  await writeFile(where.path('killed.millrace.toml'), REMOTE.replace('millrace = 1', 'millrace = 1\n\n[pipeline]\ncheckpoint_every = "1s"'));
+  await page.locator('.rail').getByRole('button', { name: 'Home' }).click();
+  await page.getByRole('button', { name: 'Open', exact: true }).click();
+  await page.getByRole('button', { name: /^killed\.millrace\.toml/ }).dblclick();
+  await card(page, 'hourly').waitFor();
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await phase(page, 'running', 20_000);
+  await page.getByRole('tab', { name: /^Checkpoints/ }).click();
+  const complete = page.locator('.checkpoints-table tr', { hasText: 'complete' });
+  await complete.first().waitFor({ timeout: 15_000 });
+  const epoch = await complete.first().locator('td').first().innerText();
+
+  await page.getByRole('button', { name: 'Kill', exact: true }).click();
+  await page.locator('.checkpoints-table tr').filter({ hasText: 'complete' }).filter({ hasNotText: new RegExp(`^${epoch}\\b`) }).first().waitFor({ timeout: 15_000 });
+  await phase(page, 'running', 10_000);
+  await page.getByRole('button', { name: 'Events' }).click();
+  const told = page.locator('.event', { hasText: 'killed by hand' }).first();
+  await told.waitFor();
+  assert.match(await told.innerText(), /begins again from epoch \d+ in \d+ ms, and reads [\d,]+ rows again/);
+
+  await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
+  await eventually(async () => assert.match(await page.locator('[data-chart="chart"] .legend').innerText(), /JFK\s*-?\d/), 20_000);
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  await phase(page, 'stopped', 5_000);
+});
+
 const REMOTE = `millrace = 1
 
 [node.flights]

@@ -23,7 +23,7 @@ const ACTS = [
   { act: beginning, names: ['home', 'empty'] },
   { act: departures, names: ['draft', 'waiting', 'running', 'node', 'metrics', 'edge', 'rows', 'live', 'table', 'differs', 'diff', 'text', 'stopped'] },
   { act: finished, names: ['finished'] },
-  { act: kept, names: ['kept-guarantee', 'kept-checkpoints', 'kept-savepoint', 'kept-restore'] },
+  { act: kept, names: ['kept-guarantee', 'kept-checkpoints', 'kept-savepoint', 'kept-killed', 'kept-restarted', 'kept-restore'] },
   { act: wrong, names: ['problems', 'problem-node', 'broken-toml', 'conflict', 'keys'] },
   { act: broken, names: ['broken-on-purpose', 'events'] },
   { act: lost, names: ['target', 'contact-lost'] },
@@ -177,6 +177,13 @@ async function kept(page, shot, where) {
   await shot('kept-savepoint');
   await page.getByRole('button', { name: 'Keep' }).click();
   await rest(page, 3_000);
+  await page.getByRole('button', { name: 'Kill', exact: true }).click();
+  await rest(page, 1_500);
+  await shot('kept-killed');
+  await page.getByRole('button', { name: 'Events' }).click();
+  await rest(page);
+  await shot('kept-restarted');
+  await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
   await stop(page);
   await page.getByRole('button', { name: 'Restore from' }).click();
   await rest(page, 900);

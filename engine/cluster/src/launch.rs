@@ -30,6 +30,9 @@ pub trait RunLauncher: Send + Sync + 'static {
 pub trait Run: Send + Sync {
     fn stop(&self, mode: StopMode);
 
+    /// Fails its tasks as a crash would.
+    fn kill(&self);
+
     fn figures(&self) -> JobFigures;
 
     /// Follows the run's state.

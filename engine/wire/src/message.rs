@@ -93,6 +93,11 @@ pub enum Request {
         job: JobId,
         mode: StopMode,
     },
+    /// Fails a run's tasks as a crash would: a run that is kept goes on from its last epoch, any other ends. To see what a fault does. A peer
+    /// of the release before refuses it.
+    Kill {
+        job: JobId,
+    },
     /// Sends [`Event::Figures`] this often; 0 ends it.
     WatchFigures {
         job: JobId,

@@ -121,6 +121,8 @@ pub enum Request {
     },
     /// Ends the run and runs the text as it stands, at the same target.
     Restart,
+    /// Fails the tasks of the run as a crash would, to see it go on from its last checkpoint.
+    Kill,
     /// Takes a savepoint of the run under that name. `Done` says that it was asked for; a notice tells when it is there.
     Savepoint {
         name: String,

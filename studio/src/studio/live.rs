@@ -249,6 +249,18 @@ impl Studio {
         Ok(())
     }
 
+    /// Fails its tasks as a crash would; its notices tell what comes of it.
+    pub(super) fn kill_run(&self) -> Result<(), ApiError> {
+        let running = self.run.as_ref().filter(|run| run.phase == RunPhase::Running);
+        let (client, job) = running.and_then(|run| run.client.clone().zip(run.job)).ok_or_else(|| api_error("no_run", "nothing runs"))?;
+        tokio::spawn(async move {
+            if let Err(error) = client.kill(job).await {
+                tracing::warn!(%error, "a run could not be killed");
+            }
+        });
+        Ok(())
+    }
+
     pub(super) async fn restart_run(&mut self) -> Result<(), ApiError> {
         let Some(run) = &self.run else { return Err(api_error("no_run", "nothing runs")) };
         let (target, replay) = (run.target.clone(), run.replay);

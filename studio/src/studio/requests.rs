@@ -39,6 +39,7 @@ impl Studio {
             Request::Run { target, replay } => self.start_run(target, replay, Begin::Afresh).await.map(|()| Reply::Done),
             Request::Stop { abort } => self.stop_run(abort).await.map(|()| Reply::Done),
             Request::Restart => self.restart_run().await.map(|()| Reply::Done),
+            Request::Kill => self.kill_run().map(|()| Reply::Done),
             Request::Savepoint { name } => self.take_savepoint(name).map(|()| Reply::Done),
             Request::Savepoints => self.savepoints().await.map(Reply::Savepoints),
             Request::RestoreFrom { name, allow } => self.restore_from(name, allow).await.map(|()| Reply::Done),

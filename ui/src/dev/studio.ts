@@ -137,6 +137,7 @@ export class FakeStudio implements Adapter {
         return { reply: 'text', value: this.file.nodes.filter((node) => request.nodes.includes(node.id)).map(writeNode).join('\n\n') };
       case 'run':
       case 'restart':
+      case 'kill':
         this.start();
         return done;
       case 'stop':

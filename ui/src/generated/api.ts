@@ -572,7 +572,7 @@ export type Request = { "ask": "hello", api: number, } | { "ask": "home" } | { "
 /**
  * Whether it goes on with the typing before, so that one step of undo takes back both.
  */
-continues: boolean, } | { "ask": "undo" } | { "ask": "redo" } | { "ask": "copy", nodes: Array<string>, } | { "ask": "check_field", node: string, path: Array<string>, value: unknown, } | { "ask": "resolve_conflict", choice: ConflictChoice, } | { "ask": "run", target: string, replay: boolean, } | { "ask": "stop", abort: boolean, } | { "ask": "restart" } | { "ask": "savepoint", name: string, } | { "ask": "savepoints" } | { "ask": "restore_from", name: string, allow: boolean, } | { "ask": "diff_running" } | { "ask": "tap", from: string, port: string, to: string, on: boolean, } | { "ask": "watch_chart", node: string, on: boolean, } | { "ask": "chart_rows", node: string, x_from?: number, x_to?: number, 
+continues: boolean, } | { "ask": "undo" } | { "ask": "redo" } | { "ask": "copy", nodes: Array<string>, } | { "ask": "check_field", node: string, path: Array<string>, value: unknown, } | { "ask": "resolve_conflict", choice: ConflictChoice, } | { "ask": "run", target: string, replay: boolean, } | { "ask": "stop", abort: boolean, } | { "ask": "restart" } | { "ask": "kill" } | { "ask": "savepoint", name: string, } | { "ask": "savepoints" } | { "ask": "restore_from", name: string, allow: boolean, } | { "ask": "diff_running" } | { "ask": "tap", from: string, port: string, to: string, on: boolean, } | { "ask": "watch_chart", node: string, on: boolean, } | { "ask": "chart_rows", node: string, x_from?: number, x_to?: number, 
 /**
  * Counted from the newest row backwards.
  */

@@ -103,6 +103,11 @@ export function showDock(dock: DockTab): void {
   setState({ dock });
 }
 
+/** Fails the tasks of what runs as a crash would; events tell how it goes on. */
+export async function killRun(): Promise<void> {
+  if (await send({ ask: 'kill' })) toast('info', en.savepoints.killed);
+}
+
 /** Has a savepoint of the running pipeline taken; an event tells when it is there. */
 export async function takeSavepoint(name: string): Promise<void> {
   if (await send({ ask: 'savepoint', name })) toast('info', en.savepoints.asked(name));

@@ -161,6 +161,11 @@ impl EngineClient {
         self.done(Request::Stop { job, mode }).await
     }
 
+    /// Fails a run's tasks as a crash would; its notices tell what comes of it.
+    pub async fn kill(&self, job: JobId) -> Result<(), ClientError> {
+        self.done(Request::Kill { job }).await
+    }
+
     /// Has figures sent this often, to be read with [`EngineClient::view`]; zero ends it.
     pub async fn watch_figures(&self, job: JobId, every: Duration) -> Result<(), ClientError> {
         let every_ms = u32::try_from(every.as_millis()).unwrap_or(u32::MAX);

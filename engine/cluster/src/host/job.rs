@@ -114,6 +114,12 @@ impl Job {
         }
     }
 
+    /// Fails its tasks as a crash would.
+    pub fn kill(&self) -> Result<Reply, Diagnostic> {
+        self.running()?.kill();
+        Ok(Reply::Done)
+    }
+
     /// Nobody will ask for this job again.
     pub fn abandon(&self) {
         self.stop(StopMode::Abort);

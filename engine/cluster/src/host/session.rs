@@ -104,6 +104,7 @@ impl Session {
                 job.stop(mode);
                 Reply::Done
             }),
+            Request::Kill { job } => self.known(job).and_then(|job| job.kill()),
             Request::WatchFigures { job, every_ms } => self.known(job).and_then(|job| {
                 let every = Duration::from_millis(u64::from(every_ms));
                 let every = (every_ms > 0).then_some(every.max(MIN_FIGURES_INTERVAL));

@@ -60,6 +60,9 @@ impl Run for FakeRun {
         self.state.send_replace(RunState::Draining);
         self.stop.send_replace(Some(mode));
     }
+    fn kill(&self) {
+        self.stop(StopMode::Abort);
+    }
     fn figures(&self) -> JobFigures {
         let elapsed_ms = self.rows.load(Ordering::Relaxed);
         JobFigures {

@@ -16,5 +16,7 @@ pub const LAST_EPOCH: &str = "MR0425";
 pub const COMMITTED_LATER: &str = "MR0426";
 /// There is no savepoint of that name, or nothing to take one of.
 pub const NO_SAVEPOINT: &str = "MR0427";
+/// Its tasks were killed by whoever watches it, to see what comes of it.
+pub const KILLED: &str = "MR0429";
 /// A later run has replaced what the sinks had at a savepoint.
 pub const REPLACED: &str = "MR0428";

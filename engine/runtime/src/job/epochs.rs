@@ -171,6 +171,7 @@ impl Epochs {
     pub async fn run(mut self) -> AttemptEnd {
         let mut heard = Stopping::No;
         let mut job_stop = self.progress.stop.receiver();
+        let mut kills = self.progress.kills.subscribe();
         if self.running == 0 {
             return AttemptEnd::Ended(EndReason::Finished);
         }
@@ -200,6 +201,7 @@ impl Epochs {
                         self.conclude(Ending::Stopped);
                     }
                 }
+                Ok(()) = kills.changed() => self.fail(&killed()),
                 () = due => {
                     let decisions = self.machine.tick(self.now());
                     self.carry_out(decisions);
@@ -533,6 +535,16 @@ fn last_epoch_failed(epoch: u64, cause: &Cause) -> RunError {
     let message = format!("the last epoch, {epoch}, could not be completed: {}", in_words(cause));
     let help = "run it again: it goes on from the epoch before";
     RunError::State { code: codes::LAST_EPOCH, message, help, retryable: true }
+}
+
+fn killed() -> RunError {
+    let message = "its tasks were killed by hand".to_owned();
+    RunError::State {
+        code: codes::KILLED,
+        message,
+        help: "set `checkpoint_every` under [pipeline], and it goes on by itself",
+        retryable: true,
+    }
 }
 
 fn orphaned(epoch: u64) -> RunError {

@@ -49,6 +49,8 @@ struct Inner {
 /// What the control side of a run knows of it.
 pub struct JobProgress {
     pub stop: StopSignal,
+    /// Changes when the attempt under way is to fail, as it would by a crash.
+    pub kills: watch::Sender<u64>,
     pub telemetry: Arc<JobTelemetry>,
     pub state: watch::Sender<RunState>,
     pub clock: Arc<dyn Clock>,
@@ -105,6 +107,7 @@ pub(super) fn start(
     let notices = Arc::new(notices);
     let progress = Arc::new(JobProgress {
         stop: StopSignal::default(),
+        kills: watch::Sender::new(0),
         telemetry: telemetry.clone(),
         state: watch::Sender::new(RunState::Starting),
         start_ns: clock.monotonic_ns(),
@@ -128,6 +131,11 @@ impl JobHandle {
     pub fn stop(&self, mode: StopMode) {
         self.inner.progress.stop.send(mode.into());
         self.inner.progress.set_state(RunState::Draining);
+    }
+
+    /// Fails its tasks as a crash would, and returns at once. Between two attempts it does nothing.
+    pub fn kill(&self) {
+        self.inner.progress.kills.send_modify(|kills| *kills += 1);
     }
 
     pub fn state(&self) -> RunState {

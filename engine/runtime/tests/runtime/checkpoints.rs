@@ -10,7 +10,7 @@ use millrace_runtime::memory::StateMemory;
 use millrace_runtime::{JobOptions, JobOutcome};
 use millrace_state::store::FolderStore;
 use millrace_testkit::{Collected, Harness, Memory, Script, Table, node};
-use millrace_wire::figures::RunState;
+use millrace_wire::figures::{EpochOutcome, RunState};
 use millrace_wire::message::StopMode;
 use polars::prelude::DataFrame;
 use serde_json::json;
@@ -175,6 +175,39 @@ async fn a_failure_that_passes_is_followed_by_a_restart_from_the_last_epoch_and_
 
     let outcome = attempt(&folder.path().join("stays"), memory(&[Script::Fail("no line at all")]), &Collected::default(), 2, false).await;
     assert_eq!((outcome.state, outcome.cause.unwrap().diagnostic.code.as_ref()), (RunState::Failed, "MR0598"));
+}
+
+#[tokio::test]
+async fn a_run_whose_tasks_are_killed_goes_on_from_its_last_epoch_and_one_that_is_not_kept_ends() {
+    let expected = Collected::default();
+    let folder = tempfile::tempdir().unwrap();
+    let reference = attempt(&folder.path().join("reference"), memory(&[]), &expected, 1, false).await;
+    let collected = Collected::default();
+    let mut harness = Harness::with_collected(memory(&[Script::Silence(Duration::from_secs(1))]), collected.clone());
+    harness.state = home(&folder.path().join("killed"), false);
+    let job = harness.start(pipeline(), options(3)).await;
+    let mut notices = job.take_notices().unwrap();
+    while !job.figures().epochs.iter().any(|epoch| epoch.outcome == EpochOutcome::Complete) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    job.kill();
+    let outcome = job.wait().await;
+    assert_eq!((outcome.state, outcome.cause), (RunState::Finished, None));
+    assert_eq!(outcome.summary.nodes, reference.summary.nodes);
+    for (expected, found) in tables(&expected).iter().zip(tables(&collected)) {
+        expected.assert_same(&found);
+    }
+    let told = std::iter::from_fn(|| notices.try_recv().ok()).find(|notice| notice.kind == "restarted").unwrap().message;
+    assert!(told.contains("killed by hand") && told.contains("again from epoch") && told.contains("rows again"), "{told}");
+
+    let harness = Harness::new(memory(&[Script::Forever]));
+    let job = harness.start(pipeline(), options(2)).await;
+    while job.figures().nodes[&"rows".into()].accepted == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    job.kill();
+    let outcome = job.wait().await;
+    assert_eq!((outcome.state, outcome.cause.unwrap().diagnostic.code.as_ref()), (RunState::Failed, "MR0429"));
 }
 
 fn files(folder: &Path, ending: &str) -> Vec<std::path::PathBuf> {

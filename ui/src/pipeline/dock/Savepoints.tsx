@@ -1,8 +1,8 @@
-import { BookmarkPlus, History } from 'lucide-react';
+import { BookmarkPlus, History, Zap } from 'lucide-react';
 import { useState, type ReactElement } from 'react';
 
 import type { Savepoint } from '../../generated/api';
-import { listSavepoints, restoreFrom, takeSavepoint } from '../../store/actions';
+import { killRun, listSavepoints, restoreFrom, takeSavepoint } from '../../store/actions';
 import { isOver, usePhase } from '../../store/select';
 import { useStore } from '../../store/store';
 import { en } from '../../text/en';
@@ -26,6 +26,9 @@ export function SavepointButtons(): ReactElement {
         </button>
         <button type="button" className="button" disabled={!idle || !local} aria-expanded={open === 'restore'} onClick={() => toggle('restore')}>
           <History size={14} aria-hidden /> {en.savepoints.restore}
+        </button>
+        <button type="button" className="button" disabled={!running} title={en.savepoints.killHelp} onClick={() => void killRun()}>
+          <Zap size={14} aria-hidden /> {en.savepoints.kill}
         </button>
         <span className="mute">{local ? (running ? en.savepoints.whileRunning : en.savepoints.atRest) : en.savepoints.elsewhere}</span>
       </div>
