@@ -27,7 +27,7 @@ async fn runs_are_watched_and_stopped(client: &EngineClient) {
     }
     let mut view = client.view(job).unwrap();
     let early = view.wait_for(|view| view.figures.is_some()).await.unwrap().figures.clone().unwrap();
-    assert!(early.age() < Duration::from_secs(1));
+    assert!(early.age() < PATIENCE);
     view.wait_for(|view| view.figures.as_ref().is_some_and(|seen| seen.figures.elapsed_ms > early.figures.elapsed_ms)).await.unwrap();
 
     client.watch_results(job, "chart".into(), false).await.unwrap();
@@ -174,7 +174,7 @@ async fn a_node_that_goes_away_is_contact_lost_and_what_was_seen_stays() {
     drop(node);
     let mut contact = client.contact();
     contact.wait_for(Contact::is_lost).await.unwrap();
-    assert!(gone.elapsed() < Duration::from_secs(2));
+    assert!(gone.elapsed() < PATIENCE);
     assert!(matches!(client.wait(job).await, Err(ClientError::ContactLost { .. })));
     assert!(matches!(client.ping().await, Err(ClientError::ContactLost { .. })));
     assert!(client.view(job).unwrap().borrow().figures.is_some());

@@ -37,6 +37,9 @@ impl Clock for RealClock {
     }
 }
 
+/// Far less than a peer is given by default, and enough for a machine with other work.
+pub const PATIENCE: Duration = Duration::from_secs(8);
+
 /// How many runs go on.
 pub type Running = Arc<AtomicUsize>;
 
