@@ -134,7 +134,10 @@ async fn a_link_that_is_swapped_in_leads_nowhere() {
     let swapper = swapping(&project, outside.path(), stop.clone());
     let columns = schema(&[("a", DataType::BigInt)]);
     let (source, mut read) = (node("file", json!({ "path": "d/x.csv" })), 0);
-    for number in 0..300 {
+    // On a busy machine the link may lead outside at each of many looks.
+    let mut number = 0;
+    while number < 300 || read == 0 {
+        number += 1;
         match project.discover(&source).await {
             Ok(found) => {
                 assert_eq!(found, columns, "another file than the project's");
@@ -150,5 +153,4 @@ async fn a_link_that_is_swapped_in_leads_nowhere() {
     stop.store(true, Ordering::Relaxed);
     swapper.join().unwrap();
     assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1, "the secret is alone");
-    assert!(read > 0);
 }
