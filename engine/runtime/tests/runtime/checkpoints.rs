@@ -154,7 +154,9 @@ async fn a_failure_that_passes_is_followed_by_a_restart_from_the_last_epoch_and_
     let reference = attempt(&folder.path().join("reference"), memory(&[]), &expected, 1, false).await;
     let fails = Script::FailOnce("the line was cut", Arc::default());
     let collected = Collected::default();
-    let mut harness = Harness::with_collected(memory(&[fails]), collected.clone());
+    // Long enough for an epoch on a slow disk, too.
+    let script = [Script::Silence(Duration::from_secs(2)), fails];
+    let mut harness = Harness::with_collected(memory(&script), collected.clone());
     harness.state = home(&folder.path().join("restarted"), false);
     let job = harness.start(pipeline(), options(3)).await;
     let mut notices = job.take_notices().unwrap();
