@@ -63,6 +63,8 @@ pub enum Script {
     Bad(BadRecord),
     /// Says nothing for so long.
     Silence(Duration),
+    /// Says nothing until it may go on.
+    Until(Arc<AtomicBool>),
     /// Fails as a connector does, such that trying again could help, and does not.
     Fail(&'static str),
     /// Fails so the first time that any reader comes here, then no more.
@@ -199,6 +201,11 @@ impl Source for MemorySource {
                     let until = *self.silent_until_ns.get_or_insert(now + time.as_nanos() as u64);
                     self.clock.sleep(Duration::from_nanos(until.saturating_sub(now))).await;
                     self.silent_until_ns = None;
+                }
+                Some(Script::Until(may_go_on)) => {
+                    while !may_go_on.load(Ordering::Relaxed) {
+                        self.clock.sleep(Duration::from_millis(2)).await;
+                    }
                 }
                 Some(Script::Fail(cause)) => return Err(RunError::connector(SCRIPT_FAILED, "read the script", cause, true)),
                 Some(Script::FailOnce(cause, has_failed)) => {

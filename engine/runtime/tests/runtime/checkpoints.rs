@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millrace_model::NodeDecl;
 use millrace_runtime::checkpoint::StateHome;
 use millrace_runtime::memory::StateMemory;
-use millrace_runtime::{JobOptions, JobOutcome};
+use millrace_runtime::{JobHandle, JobOptions, JobOutcome};
 use millrace_state::store::FolderStore;
 use millrace_testkit::{Collected, Harness, Memory, Script, Table, node};
 use millrace_wire::figures::{EpochOutcome, RunState};
@@ -147,19 +148,26 @@ async fn a_stopped_run_shows_what_there_is_and_goes_on_with_its_open_windows() {
     }
 }
 
+async fn an_epoch_is_complete(job: &JobHandle) {
+    while !job.figures().epochs.iter().any(|epoch| epoch.outcome == EpochOutcome::Complete) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_failure_that_passes_is_followed_by_a_restart_from_the_last_epoch_and_one_that_stays_ends_the_run() {
     let expected = Collected::default();
     let folder = tempfile::tempdir().unwrap();
     let reference = attempt(&folder.path().join("reference"), memory(&[]), &expected, 1, false).await;
-    let fails = Script::FailOnce("the line was cut", Arc::default());
+    let may_fail = Arc::new(AtomicBool::new(false));
     let collected = Collected::default();
-    // Long enough for an epoch on a slow disk, too.
-    let script = [Script::Silence(Duration::from_secs(2)), fails];
+    let script = [Script::Until(may_fail.clone()), Script::FailOnce("the line was cut", Arc::default())];
     let mut harness = Harness::with_collected(memory(&script), collected.clone());
     harness.state = home(&folder.path().join("restarted"), false);
     let job = harness.start(pipeline(), options(3)).await;
     let mut notices = job.take_notices().unwrap();
+    an_epoch_is_complete(&job).await;
+    may_fail.store(true, Ordering::Relaxed);
     let outcome = job.wait().await;
     assert_eq!((outcome.state, outcome.cause), (RunState::Finished, None));
     assert_eq!(outcome.summary.nodes, reference.summary.nodes);
@@ -185,21 +193,26 @@ async fn a_run_whose_tasks_are_killed_goes_on_from_its_last_epoch_and_one_that_i
     let folder = tempfile::tempdir().unwrap();
     let reference = attempt(&folder.path().join("reference"), memory(&[]), &expected, 1, false).await;
     let collected = Collected::default();
-    let mut harness = Harness::with_collected(memory(&[Script::Silence(Duration::from_secs(1))]), collected.clone());
+    let may_end = Arc::new(AtomicBool::new(false));
+    let mut harness = Harness::with_collected(memory(&[Script::Until(may_end.clone())]), collected.clone());
     harness.state = home(&folder.path().join("killed"), false);
     let job = harness.start(pipeline(), options(3)).await;
     let mut notices = job.take_notices().unwrap();
-    while !job.figures().epochs.iter().any(|epoch| epoch.outcome == EpochOutcome::Complete) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    an_epoch_is_complete(&job).await;
     job.kill();
+    let told = loop {
+        let notice = notices.recv().await.unwrap();
+        if notice.kind == "restarted" {
+            break notice.message;
+        }
+    };
+    may_end.store(true, Ordering::Relaxed);
     let outcome = job.wait().await;
     assert_eq!((outcome.state, outcome.cause), (RunState::Finished, None));
     assert_eq!(outcome.summary.nodes, reference.summary.nodes);
     for (expected, found) in tables(&expected).iter().zip(tables(&collected)) {
         expected.assert_same(&found);
     }
-    let told = std::iter::from_fn(|| notices.try_recv().ok()).find(|notice| notice.kind == "restarted").unwrap().message;
     assert!(told.contains("killed by hand") && told.contains("again from epoch") && told.contains("rows again"), "{told}");
 
     let harness = Harness::new(memory(&[Script::Forever]));
