@@ -354,7 +354,7 @@ impl Chain {
         }
     }
 
-    /// Writes what every node holds and has counted. Comes between batches.
+    /// Takes down what every node holds and has counted. Comes between batches.
     pub fn snapshot(&mut self, key_groups: u16, part: &mut TaskPartWriter) -> RunResult<()> {
         if let Some(head) = self.nodes.first() {
             part.watermark(head.received.micros());
@@ -366,7 +366,7 @@ impl Chain {
                 let _busy = node.metrics.busy.run(self.clock.as_ref());
                 operator.snapshot(&mut writer)?;
             }
-            part.node(&node.id, node.metrics.counts(), &writer);
+            part.node(node.id.clone(), node.metrics.counts(), writer);
         }
         Ok(())
     }

@@ -83,7 +83,9 @@ impl From<StateError> for RunError {
     fn from(error: StateError) -> Self {
         let retryable = error.is_retryable();
         let (code, help) = match &error {
-            StateError::Io { .. } => (codes::IO, "see that the disk has room and that `.millrace` may be written"),
+            StateError::Io { .. } | StateError::Unwritten { .. } => {
+                (codes::IO, "see that the disk has room and that `.millrace` may be written")
+            }
             StateError::InUse { .. } => (codes::IN_USE, "wait for that run to end, or stop it"),
             StateError::Damaged { .. } | StateError::Version { .. } => (
                 codes::UNREADABLE,

@@ -26,7 +26,7 @@ fn part(folder: &Path) -> (Vec<u8>, u64) {
     for (group, piece) in blocks.write(block).unwrap() {
         snapshot.spilled(group, &piece, |out| out.i64(-5));
     }
-    part.node(&NodeId::new("hourly"), Counts { rows_in: 336_776, accepted: 336_000, late: 776, ..Counts::default() }, &snapshot);
+    part.node(NodeId::new("hourly"), Counts { rows_in: 336_776, accepted: 336_000, late: 776, ..Counts::default() }, snapshot);
     part.partition(&PartitionPart {
         name: "data/flights.parquet".to_owned(),
         position: json!({ "row_group": 3, "row": 368_640 }),
@@ -37,7 +37,7 @@ fn part(folder: &Path) -> (Vec<u8>, u64) {
     });
     part.watermark(1_370_000_000_000_000);
     part.in_flight(&TaskId { node: NodeId::new("hourly"), task: 1 }, 0, b"rows");
-    TaskPart::enclose(&part.finish())
+    TaskPart::enclose(&part.finish().unwrap().payload)
 }
 
 fn manifest() -> Manifest {

@@ -8,14 +8,13 @@ use std::time::Duration;
 use millrace_state::block::BlockHome;
 use millrace_state::checkpoint::{MAX_MANIFEST_BYTES, Manifest, PartEntry, Paths, RunId, SavepointName, TaskId};
 use millrace_state::planted::{self, Bug};
-use millrace_state::snapshot::{MAX_PART_BYTES, TaskPart};
+use millrace_state::snapshot::{MAX_PART_BYTES, TaskPart, TaskPartWriter};
 use millrace_state::step::reached;
 use millrace_state::store::{Created, Store};
 use millrace_state::{StateError, StateResult};
 
 use super::restored::Restored;
 use super::savepoints::Savepoints;
-use crate::task::TaskSnapshot;
 
 /// A pipeline's state, held by one run at a time.
 #[derive(Clone)]
@@ -118,8 +117,9 @@ impl StateHome {
     }
 
     /// Puts a task's part to rest.
-    pub fn write_part(&self, run: RunId, epoch: u64, task: TaskId, part: TaskSnapshot) -> StateResult<PartEntry> {
+    pub fn write_part(&self, run: RunId, epoch: u64, task: TaskId, part: TaskPartWriter) -> StateResult<PartEntry> {
         reached("part-taken");
+        let part = part.finish()?;
         let (bytes, checksum) = TaskPart::enclose(&part.payload);
         self.store.put(&Paths { run }.part(epoch, &task), &bytes)?;
         reached("part-written");

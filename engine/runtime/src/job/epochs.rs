@@ -13,6 +13,7 @@ use millrace_state::checkpoint::{
     Cause, Committable, Coordinator, Decision, Ending, Manifest, Meaning, PartEntry, RunId, SavepointName, Settings, TaskId,
 };
 use millrace_state::planted::{self, Bug};
+use millrace_state::snapshot::TaskPartWriter;
 use millrace_state::step::reached;
 use millrace_state::store::Created;
 use millrace_wire::message::{Failure, NoticeSeverity};
@@ -29,7 +30,7 @@ use crate::job::setup::{Attempt, Shared};
 use crate::operator::EndReason;
 use crate::registry::Entry;
 use crate::task::sink_task;
-use crate::task::{BarrierCommand, StopSignal, Stopping, TaskReport, TaskSnapshot};
+use crate::task::{BarrierCommand, StopSignal, Stopping, TaskReport};
 
 /// An epoch that takes longer is given up, and the next one tried.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -293,7 +294,7 @@ impl Epochs {
         }
     }
 
-    fn acknowledged(&mut self, task: TaskId, epoch: u64, part: Option<TaskSnapshot>, ready: Option<Committable>) {
+    fn acknowledged(&mut self, task: TaskId, epoch: u64, part: Option<Box<TaskPartWriter>>, ready: Option<Committable>) {
         if let Some(ready) = ready {
             self.machine.prepared(epoch, ready);
         }
@@ -302,7 +303,7 @@ impl Epochs {
             (Some(home), Some(part)) => {
                 let (home, run) = (home.clone(), RunId(self.attempt.run_start_us));
                 self.work.spawn_blocking(move || {
-                    let result = home.write_part(run, epoch, task.clone(), part);
+                    let result = home.write_part(run, epoch, task.clone(), *part);
                     Done::Part { epoch, task, result }
                 });
             }

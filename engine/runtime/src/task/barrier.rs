@@ -26,14 +26,6 @@ pub struct BarrierCommand {
 /// Barriers that may be under way to a source that does not take them: a few more than there ever are.
 pub const BARRIERS_AHEAD: usize = 16;
 
-/// What a task's nodes hold, written down.
-#[derive(Debug)]
-pub struct TaskSnapshot {
-    pub payload: Vec<u8>,
-    /// The blocks that it refers to.
-    pub blocks: Vec<String>,
-}
-
 /// How a task acknowledges.
 #[derive(Debug, Clone)]
 pub struct Acknowledger {
@@ -45,7 +37,7 @@ pub struct Acknowledger {
 }
 
 impl Acknowledger {
-    /// Writes down what the task's nodes hold. None where nothing is kept.
+    /// Takes down what the task's nodes hold. None where nothing is kept.
     pub fn snapshot(&self, chain: &mut Chain) -> RunResult<Option<TaskPartWriter>> {
         if !self.is_durable {
             return Ok(None);
@@ -55,10 +47,9 @@ impl Acknowledger {
         Ok(Some(part))
     }
 
-    /// Hands the bytes to the control side, which puts them to rest.
+    /// Hands it to the control side, which writes the rest of it and puts it to rest.
     pub async fn acknowledge(&self, epoch: u64, part: Option<TaskPartWriter>, ready: Option<Committable>) -> RunResult<()> {
-        let part = part.map(|part| TaskSnapshot { blocks: part.blocks(), payload: part.finish() });
-        let report = TaskReport::Acknowledged { task: self.task.clone(), epoch, part, ready };
+        let report = TaskReport::Acknowledged { task: self.task.clone(), epoch, part: part.map(Box::new), ready };
         self.reports.send(report).await.map_err(|_| RunError::Cancelled)
     }
 }

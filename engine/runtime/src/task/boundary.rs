@@ -15,8 +15,8 @@ use crate::connector::{Committable, MAX_RAW_BYTES};
 use crate::error::{RunError, RunResult};
 use crate::json;
 use crate::operator::EndReason;
-use crate::task::barrier::TaskSnapshot;
 use crate::task::stop::{StopReceiver, Stopping};
+use millrace_state::snapshot::TaskPartWriter;
 
 /// What a task tells its job.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub enum TaskReport {
         task: TaskId,
         epoch: u64,
         /// What the task holds; none where nothing is kept.
-        part: Option<TaskSnapshot>,
+        part: Option<Box<TaskPartWriter>>,
         /// What a sink has made durable, and waits to make visible.
         ready: Option<Committable>,
     },

@@ -13,7 +13,7 @@ pub mod sink_task;
 pub mod source_task;
 pub mod stop;
 
-pub use barrier::{Acknowledger, BarrierCommand, Barriers, Resumed, TaskSnapshot};
+pub use barrier::{Acknowledger, BarrierCommand, Barriers, Resumed};
 pub use boundary::{Boundary, TaskReport};
 pub use operator_task::OperatorTask;
 pub use sink_task::SinkTask;

@@ -8,7 +8,7 @@ mod part;
 mod reader;
 mod writer;
 
-pub use part::{Counts, InFlightRows, KeyedRecord, NodePart, PartitionPart, TaskPart, TaskPartWriter};
+pub use part::{Counts, InFlightRows, KeyedRecord, NodePart, PartitionPart, TaskPart, TaskPartWriter, WrittenPart};
 pub use reader::Reader;
 pub use writer::{SnapshotWriter, Writer};
 

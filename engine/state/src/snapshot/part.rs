@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::writer::{SnapshotWriter, Writer};
 use crate::block::PiecePlace;
 use crate::checkpoint::TaskId;
-use crate::error::StateResult;
+use crate::error::{StateError, StateResult};
 use crate::frame::{self, FrameKind};
 
 const KIND: FrameKind = FrameKind { magic: *b"MRSP", version: 2, oldest: 1, name: "part of a snapshot" };
@@ -111,12 +111,10 @@ impl PartitionPart {
     }
 }
 
-/// Writes a part.
+/// Writes a part: what changes is written at once, the rest by [`TaskPartWriter::finish`].
 #[derive(Debug, Default)]
 pub struct TaskPartWriter {
-    blocks: BTreeSet<String>,
-    nodes: Writer,
-    node_count: u64,
+    nodes: Vec<(NodeId, Counts, SnapshotWriter)>,
     partitions: Writer,
     partition_count: u64,
     watermark: Option<i64>,
@@ -125,17 +123,8 @@ pub struct TaskPartWriter {
 }
 
 impl TaskPartWriter {
-    pub fn node(&mut self, id: &NodeId, counts: Counts, snapshot: &SnapshotWriter) {
-        self.node_count += 1;
-        self.nodes.text(id.as_str());
-        counts.fields().iter().for_each(|count| self.nodes.u64(*count));
-        snapshot.write_to(&mut self.nodes);
-        self.blocks.extend(snapshot.blocks().iter().cloned());
-    }
-
-    /// The blocks that its nodes refer to.
-    pub fn blocks(&self) -> Vec<String> {
-        self.blocks.iter().cloned().collect()
+    pub fn node(&mut self, id: NodeId, counts: Counts, snapshot: SnapshotWriter) {
+        self.nodes.push((id, counts, snapshot));
     }
 
     pub fn partition(&mut self, partition: &PartitionPart) {
@@ -158,18 +147,44 @@ impl TaskPartWriter {
         self.in_flight.sized(rows);
     }
 
-    /// The part's payload, to be enclosed by [`TaskPart::enclose`].
-    pub fn finish(self) -> Vec<u8> {
-        let mut out = Writer::default();
-        out.u64(self.node_count);
-        out.sized(self.nodes.as_bytes());
+    /// The whole part. May take its time where nodes hold much.
+    ///
+    /// # Errors
+    /// If what a node holds could not be written.
+    pub fn finish(self) -> StateResult<WrittenPart> {
+        let (mut out, mut blocks) = (Writer::default(), BTreeSet::new());
+        out.u64(self.nodes.len() as u64);
+        let mut failed = None;
+        out.within(|out| {
+            for (id, counts, mut snapshot) in self.nodes {
+                if let Err(error) = snapshot.complete() {
+                    failed.get_or_insert(StateError::Unwritten { node: id.as_str().to_owned(), why: error.to_string() });
+                }
+                out.text(id.as_str());
+                counts.fields().iter().for_each(|count| out.u64(*count));
+                snapshot.write_to(out);
+                blocks.extend(snapshot.blocks().iter().cloned());
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
         out.u64(self.partition_count);
         out.sized(self.partitions.as_bytes());
         out.optional_i64(self.watermark);
         out.u64(self.in_flight_count);
         out.sized(self.in_flight.as_bytes());
-        out.into_bytes()
+        Ok(WrittenPart { payload: out.into_bytes(), blocks: blocks.into_iter().collect() })
     }
+}
+
+/// A part as it is put to rest.
+#[derive(Debug)]
+pub struct WrittenPart {
+    /// To be enclosed by [`TaskPart::enclose`].
+    pub payload: Vec<u8>,
+    /// The blocks that its nodes refer to.
+    pub blocks: Vec<String>,
 }
 
 /// A record of one key group: where it stands in the part.
@@ -359,8 +374,8 @@ mod tests {
                 out.u64(u64::from(group));
             });
         }
-        part.node(&NodeId::new("hourly"), Counts { rows_in: 5, late: 1, ..Counts::default() }, &snapshot);
-        part.node(&NodeId::new("shown"), Counts::default(), &SnapshotWriter::new(1024));
+        part.node(NodeId::new("hourly"), Counts { rows_in: 5, late: 1, ..Counts::default() }, snapshot);
+        part.node(NodeId::new("shown"), Counts::default(), SnapshotWriter::new(1024));
         part.partition(&PartitionPart {
             name: "data/a.csv".to_owned(),
             position: json!({ "byte": 17 }),
@@ -371,7 +386,25 @@ mod tests {
         });
         part.watermark(-3);
         part.in_flight(&TaskId { node: NodeId::new("hourly"), task: 2 }, 1, b"rows");
-        part.finish()
+        part.finish().unwrap().payload
+    }
+
+    #[test]
+    fn what_is_written_later_is_in_the_part_and_what_fails_is_told() {
+        let written = |is_well: bool| {
+            let (mut part, mut snapshot) = (TaskPartWriter::default(), SnapshotWriter::new(1024));
+            snapshot.later(move |out| {
+                out.keyed(7, |out| out.text("later"));
+                if is_well { Ok(()) } else { Err("no room".into()) }
+            });
+            part.node(NodeId::new("hourly"), Counts::default(), snapshot);
+            part.finish()
+        };
+        let (bytes, checksum) = TaskPart::enclose(&written(true).unwrap().payload);
+        let part = TaskPart::open(&bytes, checksum, "a part".to_owned()).unwrap();
+        let (group, mut record) = part.keyed(&part.nodes[0], 0..1024).next().unwrap();
+        assert_eq!((group, record.text().unwrap()), (7, "later"));
+        assert_eq!(written(false).unwrap_err().to_string(), "the state of hourly could not be written down: no room");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Writes values end to end, little-endian.
 
 use std::collections::BTreeSet;
+use std::error::Error;
+use std::{fmt, mem};
 
 use crate::block::Piece;
 
@@ -83,6 +85,17 @@ impl Writer {
     }
 }
 
+/// Writes what no longer changes, on a thread that may take its time.
+type Write = Box<dyn FnOnce(&mut SnapshotWriter) -> Result<(), Box<dyn Error + Send + Sync>> + Send>;
+
+struct Later(Write);
+
+impl fmt::Debug for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Later")
+    }
+}
+
 /// What an operator writes of itself.
 #[derive(Debug)]
 pub struct SnapshotWriter {
@@ -93,6 +106,7 @@ pub struct SnapshotWriter {
     spilled: Writer,
     pieces: u64,
     blocks: BTreeSet<String>,
+    later: Vec<Later>,
 }
 
 impl SnapshotWriter {
@@ -105,6 +119,7 @@ impl SnapshotWriter {
             spilled: Writer::default(),
             pieces: 0,
             blocks: BTreeSet::new(),
+            later: Vec::new(),
         }
     }
 
@@ -140,6 +155,16 @@ impl SnapshotWriter {
         if !self.blocks.contains(&place.block) {
             self.blocks.insert(place.block);
         }
+    }
+
+    /// Leaves to another thread what writes of state that no longer changes: the operator goes on meanwhile.
+    pub fn later(&mut self, write: impl FnOnce(&mut SnapshotWriter) -> Result<(), Box<dyn Error + Send + Sync>> + Send + 'static) {
+        self.later.push(Later(Box::new(write)));
+    }
+
+    /// Writes what was left for later.
+    pub(super) fn complete(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        mem::take(&mut self.later).into_iter().try_for_each(|Later(write)| write(self))
     }
 
     /// The blocks that it refers to.

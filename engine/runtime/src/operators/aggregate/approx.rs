@@ -19,9 +19,9 @@ pub enum One<'a> {
 }
 
 /// A summary of values that takes bounded memory, and adds up with another.
-pub trait Sketch: Send + Sized + 'static {
+pub trait Sketch: Send + Sync + Sized + 'static {
     /// What the aggregate's call says: a quantile, how many values are wanted.
-    type Rules: Send + 'static;
+    type Rules: Send + Sync + 'static;
 
     fn new(rules: &Self::Rules) -> Self;
 

@@ -29,7 +29,7 @@ pub enum Wanted {
 }
 
 /// A value as it is kept, in the order in which values sort.
-pub trait Member: Ord + Clone + Send + 'static {
+pub trait Member: Ord + Clone + Send + Sync + 'static {
     fn read(values: Values<'_>) -> RunResult<Vec<Self>>;
 
     fn give(&self, out: &mut Cells);

@@ -36,7 +36,7 @@ impl TopRules {
 }
 
 /// A value that is counted.
-pub trait Counted: Hash + Eq + Ord + Clone + Send + 'static {
+pub trait Counted: Hash + Eq + Ord + Clone + Send + Sync + 'static {
     fn find<'a>(counts: &'a mut HashMap<Self, u64>, value: One<'_>) -> Option<&'a mut u64>;
     fn of(value: One<'_>) -> Self;
     fn bytes(&self) -> usize;

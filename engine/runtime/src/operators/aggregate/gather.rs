@@ -32,7 +32,7 @@ enum Shape {
 }
 
 /// A value that is gathered.
-pub trait Member: Ord + Hash + Clone + Send + 'static {
+pub trait Member: Ord + Hash + Clone + Send + Sync + 'static {
     /// As [`super::values::Values`] has them, each with what it is sorted by.
     type Given<'a>: Copy;
     fn given<'a>(values: Values<'a>) -> RunResult<&'a [(u64, Self::Given<'a>)]>;

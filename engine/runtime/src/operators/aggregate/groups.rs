@@ -83,17 +83,23 @@ impl Groups {
 
     /// Pairs each of `other`'s groups with the one here, opening those that are new.
     pub fn absorb(&mut self, other: &Groups) -> RunResult<Vec<(u32, u32)>> {
+        self.absorb_some(other, 0..other.len())
+    }
+
+    /// The same for some of them.
+    pub fn absorb_some(&mut self, other: &Groups, some: Range<usize>) -> RunResult<Vec<(u32, u32)>> {
         if self.keys.is_single() {
-            if self.is_empty() && !other.is_empty() {
+            if self.is_empty() && !some.is_empty() {
                 self.hashes.push(0);
             }
-            return Ok((0..other.len() as u32).map(|group| (group, 0)).collect());
+            return Ok(some.map(|group| (group as u32, 0)).collect());
         }
-        if self.len() + other.len() > MOST_GROUPS {
+        if self.len() + some.len() > MOST_GROUPS {
             return Err(RunError::Limit { message: format!("a window holds {} keys, the most there can be", self.len()) });
         }
-        let mut pairs = Vec::with_capacity(other.len());
-        for (theirs, hash) in other.hashes.iter().enumerate() {
+        let mut pairs = Vec::with_capacity(some.len());
+        let hashes = other.hashes.get(some.clone()).unwrap_or_default();
+        for (theirs, hash) in some.zip(hashes) {
             let group = match self.probe(*hash, |ours| self.keys.is_same(ours as usize, &other.keys, theirs)) {
                 Probe::Group(group) => group,
                 Probe::Free(at) => {

@@ -43,7 +43,7 @@ use self::values::{Form, Values};
 use crate::error::{RunError, RunResult};
 
 /// The states of one aggregate, one for each group. NULLs never get here: SQL's aggregates ignore them.
-pub trait Accumulator: Send {
+pub trait Accumulator: Send + Sync {
     /// Makes room for groups 0 to `groups` - 1; new ones are empty.
     fn resize(&mut self, groups: usize);
 

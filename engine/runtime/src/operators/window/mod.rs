@@ -52,6 +52,7 @@ mod cumulate;
 mod due;
 mod emission;
 mod global;
+mod held;
 mod hopping;
 pub(super) mod inputs;
 pub(super) mod intake;

@@ -1,6 +1,7 @@
 //! The operator of windows over panes: tumbling, hopping, cumulating.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::btree_map::{Entry, OccupiedEntry};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use millrace_state::snapshot::SnapshotWriter;
 use super::assign::{Assignment, Slot, assign};
 use super::bind::Aggregation;
 use super::combine::{PaneCombiner, Partial};
+use super::held::HeldPane;
 use super::inputs::Readied;
 use super::intake::{Intake, OUT};
 use super::pane::Pane;
@@ -29,6 +31,9 @@ use crate::operators::aggregate::keys::BatchKeys;
 
 /// Emptied panes kept for those that come next, so that their tables need not grow again.
 const SPARE_PANES: usize = 2;
+
+/// Groups that are brought together again between two batches: well under a millisecond's work.
+const SETTLED_PER_BATCH: usize = 4096;
 
 /// What a window over panes is made from.
 #[derive(Debug, Clone)]
@@ -54,9 +59,11 @@ pub struct PaneOperator {
     windows: Windows,
     close_after_idle: Option<Duration>,
     intake: Intake,
-    shape: PaneShape,
+    shape: Arc<PaneShape>,
     /// All panes, by the window that takes them next. Those of the first window are all that it is made of.
-    open: BTreeMap<Window, BTreeMap<Slot, Pane>>,
+    open: BTreeMap<Window, BTreeMap<Slot, HeldPane>>,
+    /// Panes that are in two parts since a snapshot shared them, where they lie unless they have fired since.
+    unsettled: VecDeque<(Window, Slot)>,
     /// The window whose rows are on their way out.
     firing: Option<Firing>,
     spare: Vec<Pane>,
@@ -72,7 +79,9 @@ struct Firing {
     window: Window,
     pane: Pane,
     /// Panes that are not yet in it.
-    unmerged: VecDeque<(Slot, Pane)>,
+    unmerged: VecDeque<(Slot, HeldPane)>,
+    /// How many groups of the first of them are.
+    merged: usize,
     /// Where the pane belongs once it has been given out.
     then: Option<(Window, Slot)>,
     /// The groups in the order in which they go out; told when all is merged.
@@ -87,8 +96,9 @@ impl PaneOperator {
             windows: plan.windows,
             close_after_idle: plan.close_after_idle,
             intake: Intake::new(&plan.aggregation, context),
-            shape: Intake::pane_shape(&plan.aggregation),
+            shape: Arc::new(Intake::pane_shape(&plan.aggregation)),
             open: BTreeMap::new(),
+            unsettled: VecDeque::new(),
             firing: None,
             spare: Vec::new(),
             spilled: Spilled::default(),
@@ -105,8 +115,8 @@ impl PaneOperator {
         let mut refused = Vec::new();
         for run in &assignment.runs {
             let slots = self.open.entry(run.place.next).or_default();
-            let pane = slots.entry(run.place.slot).or_insert_with(|| self.spare.pop().unwrap_or_else(|| Pane::new(&self.shape)));
-            refused.extend(pane.update(&keys, run.rows.clone(), &mut arguments, self.intake.on_overflow(), &mut self.scratch)?);
+            let pane = slots.entry(run.place.slot).or_insert_with(|| HeldPane::new(new_pane(&mut self.spare, &self.shape)));
+            refused.extend(pane.taking().update(&keys, run.rows.clone(), &mut arguments, self.intake.on_overflow(), &mut self.scratch)?);
         }
         Ok(refused)
     }
@@ -120,8 +130,8 @@ impl PaneOperator {
                 return Err(RunError::bug("partial results came for a window that had fired"));
             }
             let slots = self.open.entry(place.next).or_default();
-            let pane = slots.entry(place.slot).or_insert_with(|| self.spare.pop().unwrap_or_else(|| Pane::new(&self.shape)));
-            pane.take_words(&keys, rows.clone(), &partial.words(rows), &mut self.scratch)?;
+            let pane = slots.entry(place.slot).or_insert_with(|| HeldPane::new(new_pane(&mut self.spare, &self.shape)));
+            pane.taking().take_words(&keys, rows.clone(), &partial.words(rows), &mut self.scratch)?;
         }
         self.intake.counts.accepted += batch.counted_rows() as u64;
         Ok(())
@@ -163,7 +173,8 @@ impl PaneOperator {
     fn spill(&mut self, next: Window, slot: Slot) -> RunResult<()> {
         let Some(slots) = self.open.get_mut(&next) else { return Ok(()) };
         if let Some(pane) = slots.remove(&slot) {
-            self.spilled.put(next, slot, &pane, &self.shape)?;
+            let pane = pane.settled()?;
+            pane.panes().try_for_each(|pane| self.spilled.put(next, slot, pane, &self.shape))?;
         }
         if slots.is_empty() {
             self.open.remove(&next);
@@ -193,7 +204,7 @@ impl PaneOperator {
         if self.spilled.is_firing() {
             return self.spilled.work(&self.windows, &self.shape, rows, limit).map(Some);
         }
-        let Some(mut firing) = self.firing.take().or_else(|| self.begin_firing()) else { return Ok(None) };
+        let Some(mut firing) = self.firing.take().map_or_else(|| self.begin_firing(), |firing| Ok(Some(firing)))? else { return Ok(None) };
         let worked = self.work(&mut firing, rows, limit)?;
         let is_given = firing.order.as_ref().is_some_and(|order| firing.given == order.len());
         match firing.then {
@@ -205,29 +216,39 @@ impl PaneOperator {
     }
 
     /// Takes up the next window that the watermark has closed.
-    fn begin_firing(&mut self) -> Option<Firing> {
-        let first = self.open.first_entry().filter(|first| self.windows.close_of(*first.key()) <= self.watermark)?;
+    fn begin_firing(&mut self) -> RunResult<Option<Firing>> {
+        let closes = |first: &OccupiedEntry<'_, Window, _>| self.windows.close_of(*first.key()) <= self.watermark;
+        let Some(first) = self.open.first_entry().filter(closes) else { return Ok(None) };
         let (window, slots) = first.remove_entry();
-        let mut unmerged: VecDeque<(Slot, Pane)> = slots.into_iter().collect();
-        let (slot, pane) = unmerged.pop_front()?;
+        let settle = |(slot, pane): (Slot, HeldPane)| Ok((slot, pane.settled()?));
+        let mut unmerged: VecDeque<(Slot, HeldPane)> = slots.into_iter().map(settle).collect::<RunResult<_>>()?;
+        let Some((slot, pane)) = unmerged.pop_front() else { return Ok(None) };
         let next = self.windows.next(window, slot.pane);
-        if next.is_none() || unmerged.is_empty() || self.windows.carries_on() {
-            let then = next.map(|next| (next, slot));
-            return Some(Firing { window, pane, unmerged, then, order: None, given: 0 });
-        }
-        unmerged.push_front((slot, pane));
-        let pane = self.spare.pop().unwrap_or_else(|| Pane::new(&self.shape));
-        Some(Firing { window, pane, unmerged, then: None, order: None, given: 0 })
+        let carries_on = self.windows.carries_on();
+        let (pane, then) = match pane.into_pane() {
+            Ok(pane) if next.is_none() || unmerged.is_empty() || carries_on => (pane, next.map(|next| (next, slot))),
+            held => {
+                unmerged.push_front((slot, held.map_or_else(|held| held, HeldPane::new)));
+                (new_pane(&mut self.spare, &self.shape), next.filter(|_| carries_on).map(|next| (next, slot)))
+            }
+        };
+        Ok(Some(Firing { window, pane, unmerged, merged: 0, then, order: None, given: 0 }))
     }
 
     /// Merges a pane into the window that fires, or gives out up to `limit` of its rows. Says how many rows were worked on.
     fn work(&mut self, firing: &mut Firing, rows: &mut Rows, limit: usize) -> RunResult<usize> {
         if let Some((slot, pane)) = firing.unmerged.pop_front() {
-            let worked = pane.len();
-            firing.pane.merge(&pane)?;
-            match self.windows.next(firing.window, slot.pane).filter(|_| !self.windows.carries_on()) {
-                Some(next) => self.keep(next, slot, pane)?,
-                None => self.recycle(pane),
+            let (worked, is_all) = pane.add_to(&mut firing.pane, firing.merged, limit)?;
+            firing.merged = if is_all { 0 } else { firing.merged + worked };
+            if !is_all {
+                firing.unmerged.push_front((slot, pane));
+                return Ok(worked);
+            }
+            match (self.windows.next(firing.window, slot.pane).filter(|_| !self.windows.carries_on()), pane.into_pane()) {
+                (Some(next), Ok(pane)) => self.keep(next, slot, pane)?,
+                (Some(next), Err(pane)) => self.keep_held(next, slot, pane)?,
+                (None, Ok(pane)) => self.recycle(pane),
+                (None, Err(_)) => {}
             }
             return Ok(worked);
         }
@@ -242,10 +263,37 @@ impl PaneOperator {
     /// Puts a pane in line for its next window.
     fn keep(&mut self, next: Window, slot: Slot, pane: Pane) -> RunResult<()> {
         match self.open.entry(next).or_default().entry(slot) {
-            std::collections::btree_map::Entry::Vacant(place) => {
-                place.insert(pane);
+            Entry::Vacant(place) => {
+                place.insert(HeldPane::new(pane));
             }
-            std::collections::btree_map::Entry::Occupied(mut there) => there.get_mut().merge(&pane)?,
+            Entry::Occupied(mut there) => there.get_mut().taking().merge(&pane)?,
+        }
+        Ok(())
+    }
+
+    /// The same for one that a snapshot reads still.
+    fn keep_held(&mut self, next: Window, slot: Slot, mut pane: HeldPane) -> RunResult<()> {
+        let slots = self.open.entry(next).or_default();
+        if let Some(there) = slots.remove(&slot) {
+            there.settled()?.panes().try_for_each(|there| pane.taking().merge(there))?;
+        }
+        slots.insert(slot, pane);
+        self.unsettled.push_back((next, slot));
+        Ok(())
+    }
+
+    /// Brings panes together again that a snapshot had shared, up to `groups` of their groups.
+    fn settle(&mut self, mut groups: usize) -> RunResult<()> {
+        while let Some((next, slot)) = self.unsettled.front()
+            && groups > 0
+        {
+            let pane = self.open.get_mut(next).and_then(|slots| slots.get_mut(slot));
+            let (worked, is_one) = pane.map_or(Ok((0, true)), |pane| pane.settle(groups))?;
+            groups -= worked;
+            if !is_one {
+                break;
+            }
+            self.unsettled.pop_front();
         }
         Ok(())
     }
@@ -266,8 +314,9 @@ impl PaneOperator {
     }
 
     fn panes(&self) -> impl Iterator<Item = &Pane> {
-        let firing = self.firing.iter().flat_map(|firing| firing.unmerged.iter().map(|(_, pane)| pane).chain([&firing.pane]));
-        self.open.values().flat_map(BTreeMap::values).chain(firing).chain(self.spilled.at_hand())
+        let unmerged = self.firing.iter().flat_map(|firing| firing.unmerged.iter().map(|(_, pane)| pane));
+        let held = self.open.values().flat_map(BTreeMap::values).chain(unmerged).flat_map(HeldPane::panes);
+        held.chain(self.firing.iter().map(|firing| &firing.pane)).chain(self.spilled.at_hand())
     }
 
     /// The first window that has rows, in memory or on disk, and has not fired.
@@ -298,11 +347,16 @@ impl PaneOperator {
     }
 }
 
+fn new_pane(spare: &mut Vec<Pane>, shape: &PaneShape) -> Pane {
+    spare.pop().unwrap_or_else(|| Pane::new(shape))
+}
+
 impl Operator for PaneOperator {
     fn on_batch(&mut self, _: usize, batch: Batch, out: &mut dyn Output) -> RunResult<()> {
         if batch.is_empty() {
             return Ok(());
         }
+        self.settle(SETTLED_PER_BATCH)?;
         if batch.is_partial() {
             self.take_partial(&batch)?;
             return self.look_for_room(batch.rows());
@@ -378,10 +432,20 @@ impl Operator for PaneOperator {
             return Err(RunError::bug("a window was asked for its state before it had given out what is due"));
         }
         write_shared(self.watermark, &self.shape, writer);
-        for (next, slots) in &self.open {
+        for (next, slots) in &mut self.open {
             for (slot, pane) in slots {
                 let place = [next.start, next.end, slot.pane, slot.first_end];
-                pane.save(&self.shape, &|out| place.iter().for_each(|part| out.i64(*part)), writer)?;
+                if pane.settle(usize::MAX)?.1 && pane.freeze(|| new_pane(&mut self.spare, &self.shape)).is_some() {
+                    self.unsettled.push_back((*next, *slot));
+                }
+                pane.taken().save(&self.shape, &|out| place.iter().for_each(|part| out.i64(*part)), writer)?;
+                if let Some(frozen) = pane.frozen().cloned() {
+                    let shape = self.shape.clone();
+                    writer.later(move |writer| {
+                        let write = frozen.save(&shape, &|out| place.iter().for_each(|part| out.i64(*part)), writer);
+                        write.map_err(Into::into)
+                    });
+                }
             }
         }
         self.spilled.snapshot(writer);
@@ -391,11 +455,19 @@ impl Operator for PaneOperator {
     fn restore(&mut self, snapshot: &OperatorSnapshot<'_>, groups: Range<u16>) -> RunResult<()> {
         self.watermark = self.watermark.max(read_shared(snapshot, &self.shape)?);
         self.spilled.restore(snapshot, groups.clone())?;
-        for (_, mut record) in snapshot.keyed(groups) {
+        let mut loaded = BTreeSet::new();
+        for (group, mut record) in snapshot.keyed(groups) {
             let next = Window { start: record.i64()?, end: record.i64()? };
             let slot = Slot { pane: record.i64()?, first_end: record.i64()? };
-            let pane = self.open.entry(next).or_default().entry(slot).or_insert_with(|| Pane::new(&self.shape));
-            pane.load(&self.shape, &mut record)?;
+            let pane = self.open.entry(next).or_default().entry(slot).or_insert_with(|| HeldPane::new(Pane::new(&self.shape)));
+            if loaded.insert((next, slot, group)) {
+                pane.taking().load(&self.shape, &mut record)?;
+                continue;
+            }
+            // A pane that was in two parts: its keys may be in both.
+            let mut part = Pane::new(&self.shape);
+            part.load(&self.shape, &mut record)?;
+            pane.taking().merge(&part)?;
         }
         Ok(())
     }

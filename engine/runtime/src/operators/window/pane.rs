@@ -22,6 +22,12 @@ impl Pane {
         Pane { groups: Groups::new(&shape.keys), states: States::new(shape) }
     }
 
+    /// Whether it may refuse a row for what it holds already: a sum that would overflow, a list that is full. Such a pane cannot take rows
+    /// in two parts that are merged later.
+    pub const fn may_refuse(&self) -> bool {
+        self.states.may_refuse()
+    }
+
     /// How many keys it holds.
     pub fn len(&self) -> usize {
         self.groups.len()
@@ -62,7 +68,12 @@ impl Pane {
 
     /// Adds all that another pane of the same shape holds.
     pub fn merge(&mut self, other: &Pane) -> RunResult<()> {
-        let pairs = self.groups.absorb(&other.groups)?;
+        self.merge_some(other, 0..other.len())
+    }
+
+    /// Adds some of the groups of another pane of the same shape.
+    pub fn merge_some(&mut self, other: &Pane, groups: Range<usize>) -> RunResult<()> {
+        let pairs = self.groups.absorb_some(&other.groups, groups)?;
         self.states.resize(self.groups.len());
         self.states.merge(&other.states, &pairs)
     }
