@@ -407,7 +407,7 @@ fn publish(node: &mut ChainNode, clock: &dyn Clock) -> RunResult<()> {
     let now = clock.monotonic_ns();
     if now >= node.state_due_ns {
         let state = operator.state_size();
-        node.metrics.set_state(state);
+        node.metrics.set_state(state, operator.spilled_bytes());
         node.state_due_ns = now + STATE_PERIOD_NS;
         if let Some(share) = &node.share {
             share.hold(state.bytes, operator.spilled_bytes());

@@ -38,6 +38,9 @@ pub struct NodeFigures {
     pub watermark_still_ms: Option<u64>,
     pub state_rows: u64,
     pub state_bytes: u64,
+    /// Of its state on disk, beside those in memory. A peer of the release before tells none.
+    #[serde(default)]
+    pub state_disk_bytes: u64,
     /// Windows open now.
     pub open_windows: u64,
     /// The end of the next window to close.

@@ -197,6 +197,7 @@ pub struct NodeFigures {
     pub next_window_end_ms: Option<f64>,
     pub state_rows: f64,
     pub state_bytes: f64,
+    pub state_disk_bytes: f64,
     /// What it waits for, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]

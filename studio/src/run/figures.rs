@@ -107,6 +107,7 @@ fn node_figures(now: &Node, before: &Node, seconds: f64, waits_for: Option<Strin
         next_window_end_ms: now.next_window_end.and_then(millis),
         state_rows: now.state_rows as f64,
         state_bytes: now.state_bytes as f64,
+        state_disk_bytes: now.state_disk_bytes as f64,
         waits_for,
         progress: now.progress.filter(|progress| progress.total > 0).map(|progress| progress.done as f64 / progress.total as f64),
     }

@@ -85,6 +85,7 @@ function fakeNode(node: GraphNode, tick: number, wobble: (base: number) => numbe
     ...(window ? { next_window_end_ms: Date.UTC(2013, 2, 14, 10), waits_for: 'window 09:00–10:00 closes when the watermark reaches 16:00; now 09:42, held by flights (max_delay 3 h).' } : {}),
     state_rows: window ? 27 : 0,
     state_bytes: window ? 4_096 : 0,
+    state_disk_bytes: 0,
     ...(node.kind === 'file' ? { progress: 0.19 } : {}),
   };
 }

@@ -513,7 +513,7 @@ lag_ms?: number,
 /**
  * How long the watermark has stood still.
  */
-watermark_still_ms?: number, open_windows: number, next_window_end_ms?: number, state_rows: number, state_bytes: number, 
+watermark_still_ms?: number, open_windows: number, next_window_end_ms?: number, state_rows: number, state_bytes: number, state_disk_bytes: number, 
 /**
  * What it waits for, in words.
  */

@@ -105,6 +105,7 @@ function figures(outPerS: number): Figures {
     open_windows: 0,
     state_rows: 0,
     state_bytes: 0,
+    state_disk_bytes: 0,
   };
   return { run: 1, at_ms: 0, rows_per_s: 0, cpu_percent: 0, memory_bytes: 0, nodes: { a }, edges: [], late: 0, quarantined: 0, checkpoints: [] };
 }

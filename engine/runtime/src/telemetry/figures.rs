@@ -109,6 +109,7 @@ impl NodeTelemetry {
             watermark_still_ms: stands.map(|task| now_ns.saturating_sub(task.watermark_at_ns()) / 1_000_000),
             state_rows: sum(&|task| task.state_rows.get()),
             state_bytes: sum(&|task| task.state_bytes.get()),
+            state_disk_bytes: sum(&|task| task.state_disk_bytes.get()),
             open_windows: sum(&|task| task.open_windows.get()),
             next_window_end: self.tasks.iter().filter_map(|task| task.next_window_end()).min(),
             progress: (total > 0).then(|| Progress { done: sum(&|task| task.progress_done.get()), total }),

@@ -58,6 +58,7 @@ pub struct TaskMetrics {
     pub held: Stopwatch,
     pub state_rows: Counter,
     pub state_bytes: Counter,
+    pub state_disk_bytes: Counter,
     pub open_windows: Counter,
     pub progress_done: Counter,
     pub progress_total: Counter,
@@ -87,6 +88,7 @@ impl TaskMetrics {
             held: Stopwatch::default(),
             state_rows: Counter::default(),
             state_bytes: Counter::default(),
+            state_disk_bytes: Counter::default(),
             open_windows: Counter::default(),
             progress_done: Counter::default(),
             progress_total: Counter::default(),
@@ -142,7 +144,9 @@ impl TaskMetrics {
         self.quarantined.set(counts.quarantined);
     }
 
-    pub fn set_state(&self, size: StateSize) {
+    /// What it holds in memory, and how many bytes of state on disk.
+    pub fn set_state(&self, size: StateSize, disk_bytes: u64) {
+        self.state_disk_bytes.set(disk_bytes);
         self.state_rows.set(size.rows);
         self.state_bytes.set(size.bytes);
         self.open_windows.set(size.open_windows);

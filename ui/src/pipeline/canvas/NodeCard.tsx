@@ -104,10 +104,11 @@ function Sink({ title, node }: { title: string; node: GraphNode }): ReactElement
 /** What a node holds, in bytes, beside its setting. */
 function StateSize({ id }: { id: string }): ReactElement | null {
   const figures = useNodeFigures(id);
-  if (figures === undefined || figures.state_bytes === 0) return null;
+  if (figures === undefined || figures.state_bytes + figures.state_disk_bytes === 0) return null;
+  const disk = figures.state_disk_bytes > 0 ? bytes(figures.state_disk_bytes) : undefined;
   return (
-    <span className="node-state" title={en.canvas.stateOf(count(figures.state_rows), bytes(figures.state_bytes))}>
-      {bytes(figures.state_bytes)}
+    <span className="node-state" title={en.canvas.stateOf(count(figures.state_rows), bytes(figures.state_bytes), disk)}>
+      {disk === undefined ? bytes(figures.state_bytes) : en.canvas.stateAndDisk(bytes(figures.state_bytes), disk)}
     </span>
   );
 }

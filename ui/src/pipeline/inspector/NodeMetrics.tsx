@@ -63,6 +63,7 @@ function Facts({ figures }: { figures: NodeFigures }): ReactElement {
   if (figures.open_windows > 0) facts.push([en.inspector.openWindows, count(figures.open_windows)]);
   if (figures.next_window_end_ms !== undefined) facts.push([en.inspector.nextWindow, eventTime(figures.next_window_end_ms)]);
   if (figures.state_rows > 0) facts.push([en.inspector.state, en.inspector.stateRows(count(figures.state_rows), bytes(figures.state_bytes))]);
+  if (figures.state_disk_bytes > 0) facts.push([en.inspector.stateOnDisk, bytes(figures.state_disk_bytes)]);
   if (figures.progress !== undefined) facts.push([en.inspector.progress, percent(figures.progress * 100)]);
   facts.push([en.inspector.tasks, count(figures.tasks)]);
   return (
