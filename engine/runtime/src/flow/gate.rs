@@ -154,17 +154,24 @@ impl Gate {
 
     fn overtake(&mut self) {
         let epoch = self.hastened;
-        let holds = |channel: &Channel| channel.state == ChannelState::Open && channel.receiver.holds_barrier(epoch);
-        if self.recording.is_some() || !(self.barrier == Some(epoch) || self.channels.iter().any(holds)) {
+        // A channel may stand at the barrier of an epoch that was given up.
+        let is_met = self.barrier == Some(epoch);
+        let holds = |channel: &Channel| {
+            matches!(channel.state, ChannelState::Open | ChannelState::AtBarrier) && channel.receiver.holds_barrier(epoch)
+        };
+        if self.recording.is_some() || !(is_met || self.channels.iter().any(holds)) {
             return;
         }
         self.barrier = None;
         let mut rows = Vec::new();
         for channel in &mut self.channels {
             match channel.state {
-                ChannelState::AtBarrier => channel.state = ChannelState::Open,
-                ChannelState::Open => match channel.receiver.overtake(epoch) {
-                    Some(before) => rows.extend(before.into_iter().map(|batch| InFlight { input: channel.input, batch })),
+                ChannelState::AtBarrier if is_met => channel.state = ChannelState::Open,
+                ChannelState::AtBarrier | ChannelState::Open => match channel.receiver.overtake(epoch) {
+                    Some(before) => {
+                        rows.extend(before.into_iter().map(|batch| InFlight { input: channel.input, batch }));
+                        channel.state = ChannelState::Open;
+                    }
                     None => channel.state = ChannelState::Recording,
                 },
                 ChannelState::Recording | ChannelState::Ended(_) => {}
@@ -255,6 +262,8 @@ impl Gate {
                 self.set(index, ChannelState::Open);
                 self.end_recording();
             }
+            // Of an epoch that was given up: a later one's barrier has overtaken it.
+            Element::Barrier { epoch } if epoch <= self.passed => {}
             Element::Barrier { epoch } => {
                 self.set(index, ChannelState::AtBarrier);
                 self.barrier = Some(epoch);

@@ -9,6 +9,7 @@ mod deduplicate;
 mod emission;
 mod failures;
 mod flow;
+mod gates;
 mod lateness;
 mod quarantine;
 mod replay;
