@@ -31,7 +31,7 @@ pub mod telemetry;
 
 pub use batch::Batch;
 pub use clock::{Clock, SystemClock};
-pub use data_runtime::{DataPriority, DataRuntime};
+pub use data_runtime::{DataPriority, DataRuntime, Turns};
 pub use error::{RunError, RunResult};
 pub use job::{HostContext, JobHandle, JobOptions, JobOutcome, launch};
 pub use prepare::prepare;

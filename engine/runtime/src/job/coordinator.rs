@@ -121,8 +121,9 @@ impl Coordinator {
         };
         self.shared.notices.say(failure.diagnostic.node.as_ref(), NoticeSeverity::Warning, "restarted", 1, message);
         tokio::select! {
-            () = self.progress.clock.sleep(wait) => Ok(Some(attempt)),
+            biased;
             () = stop.reached(Stopping::Drain) => Ok(None),
+            () = self.progress.clock.sleep(wait) => Ok(Some(attempt)),
         }
     }
 
@@ -145,7 +146,7 @@ impl Coordinator {
         for run in given_up {
             let attempt = Attempt { run_start_us: run.0, is_durable: false, may_rewind: false, restored: None };
             recover(self.shared.clone(), attempt).await?;
-            forget(home.clone(), run).await;
+            forget(&self.shared.host.data, home.clone(), run).await;
         }
         let Some(mut restored) = restored else {
             let run_start_us = self.progress.clock.wall_us();
@@ -248,7 +249,7 @@ impl Coordinator {
     }
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> RunResult<T> + Send + 'static) -> Result<T, Failure> {
-        let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(RunError::bug(error.to_string())));
+        let done = self.shared.host.data.blocking(work).await.unwrap_or_else(|error| Err(RunError::bug(error.to_string())));
         done.map_err(|error| self.failed(&error))
     }
 
@@ -290,7 +291,7 @@ impl Coordinator {
             }
         }
         if let Some(home) = self.shared.host.state.clone() {
-            forget(home, RunId(restored.manifest.run.0)).await;
+            forget(&self.shared.host.data, home, RunId(restored.manifest.run.0)).await;
         }
         AttemptEnd::Ended(EndReason::Finished)
     }

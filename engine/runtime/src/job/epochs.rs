@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::chain::CurrentWork;
 use crate::checkpoint::{Savepoint, StateHome, codes, identities, meanings};
 use crate::connector::Finality;
+use crate::data_runtime::DataRuntime;
 use crate::error::RunError;
 use crate::job::commit::commit;
 use crate::job::handle::JobProgress;
@@ -234,7 +235,7 @@ impl Epochs {
         // A commit that has begun comes to its end, whatever else failed.
         while self.work.join_next().await.is_some() {}
         if let (Some(AttemptEnd::Ended(EndReason::Finished)), Some(home)) = (&self.end, self.home.take()) {
-            forget(home, RunId(self.attempt.run_start_us)).await;
+            forget(&self.shared.host.data, home, RunId(self.attempt.run_start_us)).await;
         }
         if matches!(self.end, Some(AttemptEnd::Aborted)) && self.progress.stop.current() == Stopping::No {
             let error = RunError::bug("the tasks ended without a result");
@@ -302,7 +303,7 @@ impl Epochs {
         match (&self.home, part) {
             (Some(home), Some(part)) => {
                 let (home, run) = (home.clone(), RunId(self.attempt.run_start_us));
-                self.work.spawn_blocking(move || {
+                self.shared.host.data.blocking_in(&mut self.work, move || {
                     let result = home.write_part(run, epoch, task.clone(), *part);
                     Done::Part { epoch, task, result }
                 });
@@ -434,7 +435,7 @@ impl Epochs {
             });
             return;
         }
-        self.work.spawn_blocking(move || Done::Manifest { epoch, result: home.create_manifest(&manifest) });
+        self.shared.host.data.blocking_in(&mut self.work, move || Done::Manifest { epoch, result: home.create_manifest(&manifest) });
     }
 
     fn look_for_requests(&mut self) {
@@ -442,7 +443,7 @@ impl Epochs {
         let savepoints = home.savepoints();
         self.is_looking = true;
         self.look_ns = self.now().saturating_add(u64::try_from(LOOK_EVERY.as_nanos()).unwrap_or(u64::MAX));
-        self.work.spawn_blocking(move || Done::Asked(savepoints.asked().unwrap_or_default()));
+        self.shared.host.data.blocking_in(&mut self.work, move || Done::Asked(savepoints.asked().unwrap_or_default()));
     }
 
     /// Copies an epoch, and takes the requests away. One that cannot be copied is refused, and the run goes on.
@@ -451,7 +452,7 @@ impl Epochs {
         // Before anything is copied: what sinks prepared up to it stays from now on.
         self.shared.kept_epoch.fetch_max(epoch, Ordering::Relaxed);
         let savepoints = home.savepoints();
-        self.work.spawn_blocking(move || {
+        self.shared.host.data.blocking_in(&mut self.work, move || {
             let keep = |name: &SavepointName| {
                 let kept = savepoints.keep(run, epoch, name);
                 let answered = match &kept {
@@ -467,7 +468,7 @@ impl Epochs {
     fn refuse(&mut self, names: Vec<SavepointName>, why: &'static str) {
         let Some(home) = &self.home else { return };
         let savepoints = home.savepoints();
-        self.work.spawn_blocking(move || {
+        self.shared.host.data.blocking_in(&mut self.work, move || {
             for name in names {
                 if let Err(error) = savepoints.refuse(&name, why) {
                     tracing::warn!(%error, "a request for a savepoint could not be answered");
@@ -494,7 +495,7 @@ impl Epochs {
         let (Some(home), run) = (self.home.clone(), RunId(self.attempt.run_start_us)) else { return };
         let Some(epoch) = self.forgetting.next.take_if(|_| !self.forgetting.is_under_way) else { return };
         self.forgetting.is_under_way = true;
-        self.work.spawn_blocking(move || {
+        self.shared.host.data.blocking_in(&mut self.work, move || {
             if let Err(error) = home.forget_below(run, epoch) {
                 tracing::warn!(%error, "an old epoch could not be forgotten");
             }
@@ -513,8 +514,8 @@ impl Epochs {
 }
 
 /// Removes all that a run has kept.
-pub async fn forget(home: StateHome, run: RunId) {
-    let forgotten = tokio::task::spawn_blocking(move || home.forget_run(run)).await;
+pub async fn forget(data: &DataRuntime, home: StateHome, run: RunId) {
+    let forgotten = data.blocking(move || home.forget_run(run)).await;
     if let Ok(Err(error)) = forgotten {
         tracing::warn!(%error, "the state of a run that is over could not be removed");
     }

@@ -114,8 +114,9 @@ impl SinkTask {
         if !wait.is_zero() {
             let _held = self.metrics.held.run(self.clock.as_ref());
             tokio::select! {
-                () = self.clock.sleep(wait) => {}
+                biased;
                 () = self.stop.reached(Stopping::Drain) => {}
+                () = self.clock.sleep(wait) => {}
             }
         }
     }

@@ -69,6 +69,7 @@ impl Monitor {
         let progress = self.progress.clone();
         loop {
             tokio::select! {
+                biased;
                 over = state.wait_for(|state| state.is_over()) => {
                     drop(over);
                     self.tick();

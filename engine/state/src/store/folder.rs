@@ -3,20 +3,23 @@
 //! A file is written under another name, synced, then moved (or linked, which fails if the name is taken) into place, and its folder is
 //! synced: after a crash it is there whole or not at all.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::disk::{Disk, DiskLock, SystemDisk};
 use super::{Created, Store};
 use crate::error::{StateError, StateResult};
 
 /// A folder, held by one process at a time.
 #[derive(Debug)]
 pub struct FolderStore {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     /// Released by the system however the process ends. A visitor has none.
-    _lock: Option<File>,
+    _lock: Option<DiskLock>,
     next: AtomicU64,
 }
 
@@ -29,20 +32,25 @@ impl FolderStore {
     /// # Errors
     /// [`StateError::InUse`] if another process, or another run of this one, has it.
     pub fn open(folder: &Path) -> StateResult<FolderStore> {
+        FolderStore::open_on(Arc::new(SystemDisk), folder)
+    }
+
+    /// The same on another disk.
+    ///
+    /// # Errors
+    /// [`StateError::InUse`] if another process has it.
+    pub fn open_on(disk: Arc<dyn Disk>, folder: &Path) -> StateResult<FolderStore> {
         let failed = |cause| StateError::io(folder.display().to_string(), cause);
-        fs::create_dir_all(folder).map_err(failed)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StateError::InUse { path: folder.display().to_string() }),
-            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
-        }
-        Ok(FolderStore { folder: folder.to_path_buf(), _lock: Some(lock), next: AtomicU64::new(0) })
+        disk.make_folders(folder).map_err(failed)?;
+        let Some(lock) = disk.lock(&folder.join(LOCK)).map_err(failed)? else {
+            return Err(StateError::InUse { path: folder.display().to_string() });
+        };
+        Ok(FolderStore { disk, folder: folder.to_path_buf(), _lock: Some(lock), next: AtomicU64::new(0) })
     }
 
     /// Looks in while another process may hold the folder: to list what is kept, and to leave a request.
     pub fn visit(folder: &Path) -> FolderStore {
-        FolderStore { folder: folder.to_path_buf(), _lock: None, next: AtomicU64::new(0) }
+        FolderStore { disk: Arc::new(SystemDisk), folder: folder.to_path_buf(), _lock: None, next: AtomicU64::new(0) }
     }
 
     /// Whether it is such a folder, and no process holds it.
@@ -61,36 +69,35 @@ impl FolderStore {
     /// Writes and syncs a file under a name of its own, beside where it is to stand.
     fn write_beside(&self, to: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
         let folder = to.parent().unwrap_or(&self.folder);
-        make_folders(folder, &self.folder)?;
-        let name = format!("{UNFINISHED}{}-{}", std::process::id(), self.next.fetch_add(1, Ordering::Relaxed));
+        self.make_folders(folder)?;
+        let name = format!("{UNFINISHED}{}-{}", self.disk.process(), self.next.fetch_add(1, Ordering::Relaxed));
         let beside = folder.join(name);
-        let mut file = File::create(&beside)?;
-        let written = file.write_all(bytes).and_then(|()| file.sync_all());
-        match written {
+        match self.disk.write_synced(&beside, bytes) {
             Ok(()) => Ok(beside),
             Err(error) => {
-                let _ = fs::remove_file(&beside);
+                let _ = self.disk.remove_file(&beside);
                 Err(error)
             }
         }
     }
-}
 
-/// Makes `folder` within `root`, and syncs every folder that got a new name.
-fn make_folders(folder: &Path, root: &Path) -> io::Result<()> {
-    if folder.is_dir() || folder == root {
-        return Ok(());
+    /// Makes `folder` within the store's own, and syncs every folder that got a new name.
+    fn make_folders(&self, folder: &Path) -> io::Result<()> {
+        if self.disk.is_folder(folder) || folder == self.folder {
+            return Ok(());
+        }
+        let above = folder.parent().unwrap_or(&self.folder);
+        self.make_folders(above)?;
+        match self.disk.make_folder(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => self.disk.sync_folder(above),
+        }
     }
-    let above = folder.parent().unwrap_or(root);
-    make_folders(above, root)?;
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => sync_folder(above),
-    }
-}
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    /// Makes the name of a file durable.
+    fn sync_folder_of(&self, path: &Path) -> io::Result<()> {
+        self.disk.sync_folder(path.parent().unwrap_or(&self.folder))
+    }
 }
 
 impl Store for FolderStore {
@@ -98,8 +105,8 @@ impl Store for FolderStore {
         let to = self.at(path)?;
         let put = || {
             let beside = self.write_beside(&to, bytes)?;
-            fs::rename(&beside, &to)?;
-            sync_folder(to.parent().unwrap_or(&self.folder))
+            self.disk.rename(&beside, &to)?;
+            self.sync_folder_of(&to)
         };
         put().map_err(|cause| StateError::io(path, cause))
     }
@@ -107,8 +114,8 @@ impl Store for FolderStore {
     fn put_for_now(&self, path: &str, bytes: &[u8]) -> StateResult<()> {
         let to = self.at(path)?;
         let put = || {
-            fs::create_dir_all(to.parent().unwrap_or(&self.folder))?;
-            fs::write(&to, bytes)
+            self.disk.make_folders(to.parent().unwrap_or(&self.folder))?;
+            self.disk.write(&to, bytes)
         };
         put().map_err(|cause| StateError::io(path, cause))
     }
@@ -117,13 +124,13 @@ impl Store for FolderStore {
         let to = self.at(path)?;
         let create = || {
             let beside = self.write_beside(&to, bytes)?;
-            let linked = fs::hard_link(&beside, &to);
-            fs::remove_file(&beside)?;
+            let linked = self.disk.hard_link(&beside, &to);
+            self.disk.remove_file(&beside)?;
             match linked {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(Created::Before),
                 other => other?,
             }
-            sync_folder(to.parent().unwrap_or(&self.folder))?;
+            self.sync_folder_of(&to)?;
             Ok(Created::Now)
         };
         create().map_err(|cause| StateError::io(path, cause))
@@ -131,11 +138,11 @@ impl Store for FolderStore {
 
     fn get(&self, path: &str, most_bytes: u64) -> StateResult<Option<Vec<u8>>> {
         let failed = |cause| StateError::io(path, cause);
-        let file = match File::open(self.at(path)?) {
+        let file = match self.disk.open(&self.at(path)?) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.map_err(failed)?,
         };
-        let length = file.metadata().map_err(failed)?.len();
+        let length = file.length().map_err(failed)?;
         if length > most_bytes {
             return Err(StateError::damaged(path, format!("it has {length} bytes, and {most_bytes} at most")));
         }
@@ -146,11 +153,11 @@ impl Store for FolderStore {
 
     fn get_range(&self, path: &str, at: u64, bytes: u64) -> StateResult<Option<Vec<u8>>> {
         let failed = |cause| StateError::io(path, cause);
-        let mut file = match File::open(self.at(path)?) {
+        let mut file = match self.disk.open(&self.at(path)?) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.map_err(failed)?,
         };
-        let length = file.metadata().map_err(failed)?.len();
+        let length = file.length().map_err(failed)?;
         if at.checked_add(bytes).is_none_or(|end| end > length) {
             return Err(StateError::damaged(path, format!("it has {length} bytes, and {bytes} at byte {at} are asked for")));
         }
@@ -161,29 +168,24 @@ impl Store for FolderStore {
     }
 
     fn list(&self, path: &str) -> StateResult<Vec<String>> {
-        let failed = |cause| StateError::io(path, cause);
         let folder = if path.is_empty() { self.folder.clone() } else { self.at(path)? };
-        let entries = match fs::read_dir(folder) {
+        let mut names = match self.disk.list(&folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(failed)?,
+            other => other.map_err(|cause| StateError::io(path, cause))?,
         };
-        let mut names = Vec::new();
-        for entry in entries {
-            names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
-        }
         names.sort();
         Ok(names)
     }
 
     fn remove(&self, path: &str) -> StateResult<()> {
-        match fs::remove_file(self.at(path)?) {
+        match self.disk.remove_file(&self.at(path)?) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(StateError::io(path, error)),
             _ => Ok(()),
         }
     }
 
     fn remove_folder(&self, path: &str) -> StateResult<()> {
-        match fs::remove_dir(self.at(path)?) {
+        match self.disk.remove_folder(&self.at(path)?) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(StateError::io(path, error)),
             _ => Ok(()),
         }

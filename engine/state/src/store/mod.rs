@@ -1,7 +1,9 @@
 //! Where state lies: few and simple demands, so that an object store can meet them as a folder does.
 
+mod disk;
 mod folder;
 
+pub use disk::{Disk, DiskLock, ReadFile, SystemDisk};
 pub use folder::FolderStore;
 
 use crate::error::StateResult;

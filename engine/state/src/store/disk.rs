@@ -1,0 +1,131 @@
+//! What a folder of states asks of a disk: the system's, or a simulated one that loses what was not synced.
+
+use std::any::Any;
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+/// A lock that is held until this is dropped, or the process is gone.
+pub type DiskLock = Box<dyn Any + Send + Sync>;
+
+/// A file that is being read.
+pub trait ReadFile: Read + Seek {
+    fn length(&self) -> io::Result<u64>;
+}
+
+/// The calls of a file system. None is durable by itself: a file's bytes are once they are synced, and a name once its folder is.
+pub trait Disk: Send + Sync + fmt::Debug {
+    /// Tells the unfinished files of this process from those of others.
+    fn process(&self) -> u32;
+
+    /// Makes the file if need be, and takes it; none if another holds it.
+    fn lock(&self, path: &Path) -> io::Result<Option<DiskLock>>;
+
+    fn is_folder(&self, path: &Path) -> bool;
+
+    /// Makes one folder, in one that is there.
+    fn make_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Makes a folder with those that it lies in, as far as they are not there.
+    fn make_folders(&self, folder: &Path) -> io::Result<()>;
+
+    /// Writes a file, in place of what may be there.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Writes a file, and syncs its bytes.
+    fn write_synced(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>>;
+
+    /// Names that nothing stands under yet.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Makes the names in a folder durable.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// The names in a folder, in any order.
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a folder that is empty.
+    fn remove_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// The disks of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemDisk;
+
+impl ReadFile for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
+
+impl Disk for SystemDisk {
+    fn process(&self) -> u32 {
+        std::process::id()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<DiskLock>> {
+        let lock = File::options().create(true).truncate(false).write(true).open(path)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Box::new(lock))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir(folder)
+    }
+
+    fn make_folders(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        fs::write(path, bytes)
+    }
+
+    fn write_synced(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = File::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::remove_dir(folder)
+    }
+}
