@@ -183,17 +183,28 @@ impl StateHome {
         parts.try_for_each(|part| self.store.remove(&format!("{folder}/{part}")))
     }
 
-    /// Forgets a run that is finished or given up. The newest epoch goes last, so that nobody ever finds an older one alone.
+    /// Forgets a run that is finished or given up. The newest epoch goes last, when no crash brings an older one back, so that nobody ever
+    /// finds that alone; and its manifest goes before what it names.
     pub fn forget_run(&self, run: RunId) -> StateResult<()> {
         reached("run-over");
-        for epoch in epochs_of(self.store.as_ref(), run)? {
-            forget_epoch(self.store.as_ref(), run, epoch)?;
+        let paths = Paths { run };
+        let epochs = epochs_of(self.store.as_ref(), run)?;
+        for epoch in &epochs {
+            if epochs.last() == Some(epoch) {
+                self.store.settle(&paths.run())?;
+                self.store.remove(&paths.manifest(*epoch))?;
+                self.store.settle(&paths.epoch(*epoch))?;
+            }
+            forget_epoch(self.store.as_ref(), run, *epoch)?;
             reached("epoch-forgotten");
         }
-        self.forget_blocks(run, self.store.list(&Paths { run }.blocks())?)?;
-        self.store.remove_folder(&Paths { run }.blocks())?;
-        self.store.remove(&Paths { run }.begun())?;
-        self.store.remove_folder(&Paths { run }.run())
+        self.forget_blocks(run, self.store.list(&paths.blocks())?)?;
+        self.store.remove_folder(&paths.blocks())?;
+        // What a process that was killed had not finished there goes too.
+        for name in self.store.list(&paths.run())? {
+            self.store.remove(&format!("{}/{name}", paths.run()))?;
+        }
+        self.store.remove_folder(&paths.run())
     }
 }
 

@@ -41,11 +41,27 @@ impl FolderStore {
     /// [`StateError::InUse`] if another process has it.
     pub fn open_on(disk: Arc<dyn Disk>, folder: &Path) -> StateResult<FolderStore> {
         let failed = |cause| StateError::io(folder.display().to_string(), cause);
+        // Its name is to be as durable as what is put there; another may have made it, and not come to sync that.
+        let made = folder.ancestors().take_while(|folder| !disk.is_folder(folder)).count().max(1);
         disk.make_folders(folder).map_err(failed)?;
+        let mut above = folder.ancestors().skip(1).take(made).filter(|above| !above.as_os_str().is_empty());
+        if let Err(error) = above.try_for_each(|above| disk.sync_folder(above)) {
+            // Who comes next makes them anew, rather than take them for durable.
+            let _ = folder.ancestors().take(made).try_for_each(|made| disk.remove_folder(made));
+            return Err(failed(error));
+        }
         let Some(lock) = disk.lock(&folder.join(LOCK)).map_err(failed)? else {
             return Err(StateError::InUse { path: folder.display().to_string() });
         };
-        Ok(FolderStore { disk, folder: folder.to_path_buf(), _lock: Some(lock), next: AtomicU64::new(0) })
+        let store = FolderStore { disk, folder: folder.to_path_buf(), _lock: Some(lock), next: AtomicU64::new(0) };
+        store.sweep().map_err(failed)?;
+        Ok(store)
+    }
+
+    /// Removes what a process that was killed had not finished in the folder itself. Who forgets a run or an epoch clears its own.
+    fn sweep(&self) -> io::Result<()> {
+        let names = self.disk.list(&self.folder)?;
+        names.iter().filter(|name| name.starts_with(UNFINISHED)).try_for_each(|name| self.disk.remove_file(&self.folder.join(name)))
     }
 
     /// Looks in while another process may hold the folder: to list what is kept, and to leave a request.
@@ -130,7 +146,9 @@ impl Store for FolderStore {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(Created::Before),
                 other => other?,
             }
-            self.sync_folder_of(&to)?;
+            // Folders on the way may be of a process that did not come to sync them, or could not.
+            let mut own = to.ancestors().skip(1).take_while(|above| above.starts_with(&self.folder));
+            own.try_for_each(|above| self.disk.sync_folder(above))?;
             Ok(Created::Now)
         };
         create().map_err(|cause| StateError::io(path, cause))
@@ -184,6 +202,13 @@ impl Store for FolderStore {
         }
     }
 
+    fn settle(&self, path: &str) -> StateResult<()> {
+        match self.disk.sync_folder(&self.at(path)?) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StateError::io(path, error)),
+            _ => Ok(()),
+        }
+    }
+
     fn remove_folder(&self, path: &str) -> StateResult<()> {
         match self.disk.remove_folder(&self.at(path)?) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(StateError::io(path, error)),
@@ -215,6 +240,14 @@ mod tests {
         store.remove("a/b").unwrap();
         store.remove("a/b").unwrap();
         assert_eq!(store.list("a").unwrap(), ["c"]);
+    }
+
+    #[test]
+    fn what_a_killed_process_had_not_finished_goes_when_the_folder_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".unfinished-7-0"), b"ha").unwrap();
+        let store = FolderStore::open(folder.path()).unwrap();
+        assert_eq!(store.list("").unwrap(), ["lock"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub enum Created {
     Before,
 }
 
-/// Keeps bytes under paths of `/` and names. What a call has returned from is durable. Calls block: they belong on a thread that may.
+/// Keeps bytes under paths of `/` and names. What a call has put is durable when it returns. Calls block: they belong on a thread that may.
 pub trait Store: Send + Sync {
     /// Puts bytes, in place of what may be there. Who reads sees the old or the new, whole.
     fn put(&self, path: &str, bytes: &[u8]) -> StateResult<()>;
@@ -38,8 +38,14 @@ pub trait Store: Send + Sync {
     /// The names directly below a path; none if nothing is there.
     fn list(&self, path: &str) -> StateResult<Vec<String>>;
 
-    /// Removes what stands there, if something does.
+    /// Removes what stands there, if something does. After a crash it may be there again.
     fn remove(&self, path: &str) -> StateResult<()>;
+
+    /// Sees to it that no crash brings back what was removed directly below a path.
+    fn settle(&self, path: &str) -> StateResult<()> {
+        let _ = path;
+        Ok(())
+    }
 
     /// Removes a folder that is empty, where there are folders.
     fn remove_folder(&self, path: &str) -> StateResult<()>;
