@@ -81,7 +81,8 @@ fn rename(files: &Files, ready: &Path, path: &Path) -> io::Result<()> {
         done => return done,
     };
     if files.exists(path) {
-        return Ok(());
+        // Renamed it may be, and not yet so for good.
+        return files.sync_folder_of(path);
     }
     let Some(folder) = path.parent().filter(|_| files.exists(ready)) else { return Err(missing) };
     files.make_folder(folder)?;
@@ -175,11 +176,15 @@ pub fn recover(target: &Target, context: &ConnectorContext, prepared: &[Prepared
         let help = "bring back the state that belongs to the folder, or run with --fresh: the folder is then made anew";
         return Err(RunError::State { code: COMMITTED_LATER, message, help, retryable: false });
     }
+    let mut removed = None;
     for (path, epoch) in target.hidden_files(&context.files, context.run_start_us)? {
         let is_done = restored > 0 && !context.durability.may_rewind && path == target.done(context.run_start_us);
         if epoch.is_none_or(|epoch| epoch > restored) && !is_done {
             context.files.remove(&path).map_err(|error| write_error(&path, error))?;
+            removed = Some(path);
         }
     }
-    Ok(())
+    // Before the state forgets that there was such a run: nobody else knows these names.
+    let Some(last) = removed else { return Ok(()) };
+    context.files.sync_folder_of(&last).map_err(|error| write_error(&last, error))
 }

@@ -127,6 +127,11 @@ impl Files {
         self.dir(at)?.open(parent)?.sync_all()
     }
 
+    /// Makes durable which names there are beside `path`.
+    pub fn sync_folder_of(&self, path: &Path) -> io::Result<()> {
+        self.sync_parent(&self.locate(path)?)
+    }
+
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         let at = self.locate(path)?;
         self.dir(&at)?.remove_file(&at.inside)
