@@ -49,7 +49,7 @@ fn allowed() -> BTreeMap<&'static str, (&'static str, Vec<&'static str>)> {
                 ],
             ),
         ),
-        ("millrace-testkit", ("engine/testkit", vec!["millrace-model", "millrace-plan", "millrace-runtime"])),
+        ("millrace-testkit", ("engine/testkit", vec!["millrace-model", "millrace-plan", "millrace-runtime", "millrace-state"])),
         ("millrace-connectors", ("connectors", vec!["millrace-engine"])),
         ("millrace-studio-api", ("studio/api", vec![])),
         ("millrace-studio", ("studio", vec!["millrace-engine", "millrace-studio-api"])),

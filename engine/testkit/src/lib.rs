@@ -5,6 +5,7 @@ pub mod clock;
 pub mod harness;
 pub mod memory;
 pub mod oracle;
+pub mod sim;
 pub mod table;
 
 pub use clock::ManualClock;

@@ -31,7 +31,7 @@ struct NoFields {}
 
 const QUARANTINED: &[PortInfo] = &[PortInfo { name: QUARANTINED_PORT, summary: "Bad records." }];
 
-fn info(name: &'static str, category: Category) -> KindInfo {
+pub(crate) fn info(name: &'static str, category: Category) -> KindInfo {
     let is_sink = category == Category::Sink;
     KindInfo {
         name,

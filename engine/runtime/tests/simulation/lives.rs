@@ -1,0 +1,243 @@
+//! Runs what a seed draws: once without faults, then through its lives, and judges.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use millrace_model::{NodeId, Pipeline};
+use millrace_runtime::checkpoint::StateHome;
+use millrace_runtime::files::Files;
+use millrace_runtime::memory::StateMemory;
+use millrace_runtime::registry::{Entry, Registry};
+use millrace_runtime::{DataRuntime, HostContext, JobOutcome, RunError, launch, operators, prepare};
+use millrace_state::store::FolderStore;
+use millrace_testkit::harness::Results;
+use millrace_testkit::sim::{Chance, Faults, Halt, LifeDisk, SimDisk, SimSink, World, visible_rows};
+use millrace_wire::figures::{NodeSummary, RunState};
+
+use crate::drawn::{Drawn, Life, lives};
+
+/// What is seen from outside once a run is finished.
+#[derive(Debug, PartialEq)]
+struct Answer {
+    rows: BTreeMap<&'static str, Vec<String>>,
+    counts: BTreeMap<NodeId, NodeSummary>,
+}
+
+/// How a life ended.
+enum End {
+    Finished(BTreeMap<NodeId, NodeSummary>),
+    /// Its code, whether it says that another try may help, and the message.
+    Failed(String, bool, String),
+    Halted(Halt),
+}
+
+/// What came of a seed.
+#[derive(Debug, Default)]
+pub struct Story {
+    pub log: Vec<String>,
+    pub lives: u64,
+    pub crashes: u64,
+    pub failed_calls: u64,
+    /// Lives that ended with an error.
+    pub errors: u64,
+    /// Whether damage that a lying disk did was told, and the run could not go on.
+    pub is_refused: bool,
+    pub epochs: u64,
+    pub rows: u64,
+    pub is_spilled: bool,
+}
+
+const SINKS: [&str; 3] = ["out", "late", "all"];
+const STATE: &str = "/state/sim";
+
+/// The project's folder: nothing is ever put there.
+fn files() -> Arc<Files> {
+    static FOLDER: OnceLock<(tempfile::TempDir, Arc<Files>)> = OnceLock::new();
+    let made = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Arc::new(Files::for_folder(folder.path(), &[]).unwrap());
+        (folder, files)
+    });
+    made.1.clone()
+}
+
+async fn job(drawn: &Drawn, world: &World, disk: Arc<LifeDisk>, parallelism: u32) -> Result<JobOutcome, RunError> {
+    let kinds = [Entry::Source(Arc::new(drawn.memory())), Entry::Sink(Arc::new(SimSink::new(disk.clone())))];
+    let registry = Registry::default().with(operators::all()).with(kinds);
+    let data = DataRuntime::simulated(Arc::new(world.clone()));
+    let data = if drawn.is_spilled { data.with_memory(StateMemory::of_machine(1 << 40, Some(0))) } else { data };
+    let store = FolderStore::open_on(disk, Path::new(STATE))?;
+    let host = HostContext {
+        files: files(),
+        clock: Arc::new(world.clone()),
+        results: Arc::new(Results::default()),
+        run: "sim".to_owned(),
+        data,
+        state: Some(StateHome::new(Arc::new(store), drawn.every, false)),
+    };
+    let pipeline = Pipeline { nodes: drawn.nodes(), ..Pipeline::default() };
+    let (plan, found) = prepare(&pipeline, &registry, &host).await;
+    let plan = plan.unwrap_or_else(|| panic!("the pipeline is wrong: {found:#?}"));
+    Ok(launch(plan, registry, drawn.options(parallelism), host)?.wait().await)
+}
+
+fn live(drawn: &Drawn, world: &World, disk: &SimDisk, life: &Life) -> End {
+    let handle = disk.begin_life(life.faults.clone());
+    let end = match world.run(job(drawn, world, handle, life.parallelism)) {
+        Err(halt) => End::Halted(halt),
+        Ok(Err(error)) => End::Failed(error.code().to_owned(), error.is_retryable(), error.to_string()),
+        Ok(Ok(outcome)) => match outcome.cause {
+            Some(cause) => End::Failed(cause.diagnostic.code.to_string(), cause.retryable, cause.diagnostic.message.clone()),
+            None if outcome.state == RunState::Finished => End::Finished(outcome.summary.nodes),
+            None => End::Failed(String::new(), false, format!("it ended as {:?}", outcome.state)),
+        },
+    };
+    match &end {
+        End::Finished(_) => world.say("finished"),
+        End::Failed(code, _, message) => world.say(format_args!("failed: {code} {message}")),
+        End::Halted(halt) => world.say(format_args!("{halt:?}")),
+    }
+    end
+}
+
+fn answer(disk: &SimDisk, counts: BTreeMap<NodeId, NodeSummary>) -> Result<Answer, String> {
+    let rows = SINKS.iter().map(|sink| Ok((*sink, visible_rows(disk, sink)?))).collect::<Result<_, String>>()?;
+    Ok(Answer { rows, counts })
+}
+
+/// What nobody should find after a run that is finished.
+fn left_behind(disk: &SimDisk) -> Vec<PathBuf> {
+    let is_mine = |path: &Path| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_part = name.starts_with("part-") || SINKS.contains(&name.as_str());
+        if path.starts_with("/out") { is_part } else { path == Path::new(STATE).join("lock") || path == Path::new(STATE).join("newest") }
+    };
+    disk.all().into_iter().filter(|path| !is_mine(path)).collect()
+}
+
+/// The rows and counts of a run without faults, with the calls of the disk that it took.
+fn reference(drawn: &Drawn, seed: u64) -> Result<(Answer, u64, World), String> {
+    let world = World::new(seed);
+    let disk = SimDisk::new(&world);
+    let life = Life { parallelism: 1, faults: Faults::default(), power_goes: false };
+    match live(drawn, &world, &disk, &life) {
+        End::Finished(counts) => {
+            let left = left_behind(&disk);
+            if !left.is_empty() {
+                return Err(format!("a run without faults leaves behind {left:?}"));
+            }
+            Ok((answer(&disk, counts)?, disk.calls().0, world))
+        }
+        End::Failed(code, _, message) => Err(format!("a run without faults failed: {code} {message}")),
+        End::Halted(halt) => Err(format!("a run without faults ended: {halt:?}")),
+    }
+}
+
+/// # Errors
+/// What is wrong, in words; the story has the log in any case.
+pub fn simulate(seed: u64, story: &mut Story) -> Result<(), String> {
+    let mut chance = Chance::new(seed);
+    let drawn = Drawn::new(&mut chance);
+    let (expected, calls, without) = reference(&drawn, chance.draw())?;
+    let lives = lives(&mut chance, calls);
+    let world = World::new(chance.draw());
+    world.say(&drawn.what);
+    let disk = SimDisk::new(&world);
+    story.is_spilled = drawn.is_spilled;
+    story.rows = expected.rows.values().map(|rows| rows.len() as u64).sum();
+    let judged = through(&drawn, &world, &disk, lives, &mut chance, story).and_then(|counts| match counts {
+        Some(counts) => judge(&disk, &expected, counts),
+        None => Ok(()),
+    });
+    story.log = without.log();
+    story.log.push("----".to_owned());
+    story.log.extend(world.log());
+    story.epochs = story.log.iter().filter(|line| line.contains("Link /state") && line.ends_with("/manifest")).count() as u64;
+    judged
+}
+
+/// Through all lives with faults, then on without until the run is finished. No counts if a lying disk's damage was told.
+fn through(
+    drawn: &Drawn,
+    world: &World,
+    disk: &SimDisk,
+    lives: Vec<Life>,
+    chance: &mut Chance,
+    story: &mut Story,
+) -> Result<Option<BTreeMap<NodeId, NodeSummary>>, String> {
+    let last = (0..3).map(|_| Life { parallelism: chance.between(1, 3) as u32, faults: Faults::default(), power_goes: false });
+    let last: Vec<Life> = last.collect();
+    for life in lives.into_iter().chain(last) {
+        story.lives += 1;
+        let end = live(drawn, world, disk, &life);
+        let failed = disk.calls().1;
+        story.failed_calls += failed;
+        match end {
+            // What is left to be cleared away when a fault comes between, the next life clears away.
+            End::Finished(counts) if failed == 0 && !life.power_goes => return Ok(Some(counts)),
+            End::Finished(_) => {
+                if life.power_goes {
+                    story.crashes += 1;
+                    disk.crash();
+                }
+            }
+            End::Halted(Halt::Crashed) => {
+                story.crashes += 1;
+                disk.crash();
+            }
+            End::Halted(Halt::Stuck) => return Err("nothing happens any more".to_owned()),
+            End::Failed(code, _, message) if disk.lied() > 0 => {
+                story.errors += 1;
+                // The state's or a sink's own codes: the damage is told. A run without faults has nothing else to fail for.
+                if !code.starts_with("MR04") && !code.starts_with("MR05") || code == "MR0404" {
+                    return Err(format!("a disk that lied led to {code} {message}"));
+                }
+                story.is_refused = failed == 0;
+                if story.is_refused {
+                    return Ok(None);
+                }
+                if life.power_goes {
+                    disk.crash();
+                }
+            }
+            End::Failed(code, is_retryable, message) => {
+                story.errors += 1;
+                if failed == 0 {
+                    return Err(format!("a life without faults failed: {code} {message}"));
+                }
+                if !is_retryable {
+                    return Err(format!("a fault that passes led to an error that stays: {code} {message}"));
+                }
+                if life.power_goes {
+                    story.crashes += 1;
+                    disk.crash();
+                }
+            }
+        }
+    }
+    Err("three lives without faults did not finish it".to_owned())
+}
+
+fn judge(disk: &SimDisk, expected: &Answer, counts: BTreeMap<NodeId, NodeSummary>) -> Result<(), String> {
+    let found = answer(disk, counts)?;
+    for (sink, rows) in &expected.rows {
+        let got = &found.rows[sink];
+        if rows != got {
+            let missing: Vec<_> = rows.iter().filter(|row| !got.contains(row)).take(3).collect();
+            let strange: Vec<_> = got.iter().filter(|row| !rows.contains(row)).take(3).collect();
+            let numbers = format!("{} rows of {}", got.len(), rows.len());
+            return Err(format!("`{sink}` has {numbers}\nmissing: {missing:#?}\nnot to be there: {strange:#?}"));
+        }
+    }
+    if disk.lied() > 0 {
+        return Ok(());
+    }
+    if expected.counts != found.counts {
+        return Err(format!("the counts differ\nexpected: {:#?}\n   found: {:#?}", expected.counts, found.counts));
+    }
+    match left_behind(disk).as_slice() {
+        [] => Ok(()),
+        left => Err(format!("it leaves behind {left:?}")),
+    }
+}
