@@ -160,25 +160,18 @@ fn remove_parts(target: &Target, files: &Files, run: i64, kept: u64) -> RunResul
 
 /// Removes what the run has written after the epoch that it goes on from.
 pub fn recover(target: &Target, context: &ConnectorContext, prepared: &[Prepared]) -> RunResult<()> {
-    let restored = context.durability.restored_epoch;
-    // Before a run's first commit the folder holds an earlier run's parts.
-    let holds_own = restored > 0 && !prepared.iter().any(Prepared::is_first);
-    if target.is_folder && holds_own && context.durability.may_rewind {
-        target.remove_parts_after(&context.files, restored)?;
-    } else if target.is_folder
-        && holds_own
-        && let Some(newest) = target.newest_part(&context.files)?.filter(|newest| *newest > restored)
-    {
-        let message = format!(
-            "{} holds rows of epoch {newest}, and the run would go on from epoch {restored}: they would come twice",
-            target.path.display()
-        );
-        let help = "bring back the state that belongs to the folder, or run with --fresh: the folder is then made anew";
-        return Err(RunError::State { code: COMMITTED_LATER, message, help, retryable: false });
+    let (restored, run) = (context.durability.restored_epoch, context.run_start_us);
+    if target.is_folder && restored > 0 {
+        // Until the run's first commit the folder also holds an earlier run's parts.
+        let is_alone = !prepared.iter().any(Prepared::is_first);
+        if context.durability.may_rewind {
+            target.remove_parts_after(&context.files, run, is_alone, restored)?;
+        }
+        holds_nothing_later(target, context, is_alone)?;
     }
     let mut removed = None;
-    for (path, epoch) in target.hidden_files(&context.files, context.run_start_us)? {
-        let is_done = restored > 0 && !context.durability.may_rewind && path == target.done(context.run_start_us);
+    for (path, epoch) in target.hidden_files(&context.files, run)? {
+        let is_done = restored > 0 && !context.durability.may_rewind && path == target.done(run);
         if epoch.is_none_or(|epoch| epoch > restored) && !is_done {
             context.files.remove(&path).map_err(|error| write_error(&path, error))?;
             removed = Some(path);
@@ -187,4 +180,19 @@ pub fn recover(target: &Target, context: &ConnectorContext, prepared: &[Prepared
     // Before the state forgets that there was such a run: nobody else knows these names.
     let Some(last) = removed else { return Ok(()) };
     context.files.sync_folder_of(&last).map_err(|error| write_error(&last, error))
+}
+
+/// Sees that a folder has no rows but of the epochs up to the one that the run goes on from.
+fn holds_nothing_later(target: &Target, context: &ConnectorContext, is_alone: bool) -> RunResult<()> {
+    let restored = context.durability.restored_epoch;
+    let held = target.held(&context.files, context.run_start_us)?;
+    let newest = held.named.max(held.unnamed.filter(|_| is_alone)).filter(|newest| *newest > restored);
+    let what = match (newest, held.other_run.filter(|_| is_alone)) {
+        (Some(newest), _) => format!("rows of epoch {newest}, and the run would go on from epoch {restored}: they would come twice"),
+        (None, Some(other)) => format!("rows of a later run, which began at {other}: what this one wrote there is gone"),
+        (None, None) => return Ok(()),
+    };
+    let message = format!("{} holds {what}", target.path.display());
+    let help = "bring back the state that belongs to the folder, or run with --fresh: the folder is then made anew";
+    Err(RunError::State { code: COMMITTED_LATER, message, help, retryable: false })
 }

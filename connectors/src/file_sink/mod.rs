@@ -1,7 +1,7 @@
 //! `file_sink`: writes CSV, JSON Lines and Parquet.
 //!
-//! Files are written under hidden names where the result is to stand. A path that ends in `/` receives a file `part-EPOCH-TASK.ext` of each
-//! task per epoch that has rows; a run's first commit takes the earlier runs' parts away. A path to a file is replaced at once when the run
+//! Files are written under hidden names where the result is to stand. A path that ends in `/` receives a file `part-RUN-EPOCH-TASK.ext` of
+//! each task per epoch that has rows (RUN is when the run began); a run's first commit takes the earlier runs' parts away. A path to a file is replaced at once when the run
 //! is done: who looks sees the earlier run's file or this one's, whole. In a run with checkpoints its rows wait beside it meanwhile, a
 //! hidden part for each epoch, and are put together at the end of input: a stream without an end belongs in a folder. Nothing is visible
 //! before its commit; what a run without checkpoints prepared is removed if it fails, what one with them prepared is, if it is not resumed
@@ -14,7 +14,7 @@
 //!
 //!
 //! With `partition_by` a folder's rows go into folders within it, by the values of these columns and named as Hive names them:
-//! `out/minute=12%3A34/part-EPOCH-TASK-N.parquet`. Values are escaped, so that none leads elsewhere; a row whose value makes too long a
+//! `out/minute=12%3A34/part-RUN-EPOCH-TASK-N.parquet`. Values are escaped, so that none leads elsewhere; a row whose value makes too long a
 //! name is quarantined.
 
 use std::path::{Path, PathBuf};
@@ -97,7 +97,13 @@ fn target_of(node: &NodeDecl, spec: &FileSinkSpec) -> Result<Target, Diagnostic>
     }
     let partition_by: Vec<String> = spec.partition_by.iter().map(|column| column.0.clone()).collect();
     if path.ends_with('/') {
-        return Ok(Target { path: PathBuf::from(path), is_folder: true, format: spec.format.unwrap_or(Format::Parquet), partition_by });
+        return Ok(Target {
+            path: PathBuf::from(path),
+            is_folder: true,
+            format: spec.format.unwrap_or(Format::Parquet),
+            partition_by,
+            columns: Vec::new(),
+        });
     }
     if !partition_by.is_empty() {
         let error = node.error(codes::BAD_OPTION, "partition_by", format!("`{path}` is one file, and folders of values go into a folder"));
@@ -108,7 +114,7 @@ fn target_of(node: &NodeDecl, spec: &FileSinkSpec) -> Result<Target, Diagnostic>
         let error = node.error(codes::SINK_PATH, "path", format!("`{path}` names no file"));
         return Err(error.expected("a file, or a folder ending in /"));
     }
-    Ok(Target { path: PathBuf::from(path), is_folder: false, format, partition_by })
+    Ok(Target { path: PathBuf::from(path), is_folder: false, format, partition_by, columns: Vec::new() })
 }
 
 impl Kind for FileSink {
@@ -129,7 +135,8 @@ impl Kind for FileSink {
             let help = "set `changelog = true` to write the changes as rows, which `__op` tells apart";
             found.push(change_mode::refusal(input.node, from, &upstream.mode, help));
         }
-        let target = target_of(input.node, &spec).map_err(|finding| found.push(finding)).ok()?;
+        let mut target = target_of(input.node, &spec).map_err(|finding| found.push(finding)).ok()?;
+        target.columns = upstream.schema.names().map(str::to_owned).collect();
         let distribution = if target.is_folder { Distribution::Any } else { Distribution::Single };
         let schema = written(input.node, &upstream.schema, &target, found)?;
         let payload = Payload::new(SinkPlan { target, schema });
@@ -318,7 +325,9 @@ impl Sink for FileSinkTask {
         let first = std::mem::replace(&mut self.is_first, false);
         let prepared = match (self.target.is_folder, ready) {
             (true, None) => return Ok(None),
-            (true, Some(ready)) => Prepared::Part { ready, path: self.target.part(epoch, self.context.task), first },
+            (true, Some(ready)) => {
+                Prepared::Part { ready, path: self.target.part(self.context.run_start_us, epoch, self.context.task), first }
+            }
             (false, _) => Prepared::Parts { count: self.parts },
         };
         let what = serde_json::to_value(prepared).map_err(|error| RunError::bug(error.to_string()))?;

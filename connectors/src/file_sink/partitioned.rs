@@ -1,4 +1,4 @@
-//! A folder of folders: rows go where their values say, `out/minute=12%3A34/part-EPOCH-TASK-N.parquet`.
+//! A folder of folders: rows go where their values say, `out/minute=12%3A34/part-RUN-EPOCH-TASK-N.parquet`.
 //!
 //! At most [`MOST_OPEN`] files are open in a task; where one more is needed, the one that was written to longest ago is ended, and a later
 //! row of its folder begins another. All files of an epoch lie hidden in the sink's own folder until they are committed, so that a crash
@@ -213,7 +213,7 @@ impl EpochFiles {
         let ready = |(hidden, folder, number): (PathBuf, String, usize)| {
             let ready = target.ready_of(run, epoch, task, number);
             self.context.files.rename(&hidden, &ready).map_err(|error| write_error(&target.path, error))?;
-            Ok(Placed { ready, path: target.part_in(&folder, epoch, task, number) })
+            Ok(Placed { ready, path: target.part_in(&folder, run, epoch, task, number) })
         };
         std::mem::take(&mut self.ended).into_iter().map(ready).collect()
     }

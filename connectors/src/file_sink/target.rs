@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use millrace_engine::model::time::{MICROS_PER_SECOND, Timestamp};
 use millrace_engine::runtime::files::Files;
 use millrace_engine::runtime::{RunError, RunResult};
 
@@ -30,6 +31,26 @@ pub struct Target {
     pub format: Format,
     /// Columns whose values name folders within the folder, each within the one before it.
     pub partition_by: Vec<String>,
+    /// All columns of the rows: an earlier run's folders of values are named after some of them.
+    pub columns: Vec<String>,
+}
+
+/// Whose parts lie in a folder.
+pub struct Held {
+    /// The newest epoch of the run's.
+    pub named: Option<u64>,
+    /// The newest of those that say no run.
+    pub unnamed: Option<u64>,
+    /// Another run that has some.
+    pub other_run: Option<String>,
+}
+
+/// A part of the folder.
+struct Part {
+    path: PathBuf,
+    /// The run's name; a release before gave none.
+    run: Option<String>,
+    epoch: u64,
 }
 
 impl Target {
@@ -91,8 +112,8 @@ impl Target {
     }
 
     /// What one of several files of a task and an epoch is called in the end, in the folder of its values.
-    pub fn part_in(&self, folder: &str, epoch: u64, task: u32, number: usize) -> PathBuf {
-        self.path.join(folder).join(format!("part-{epoch}-{task}-{number}.{}", self.format.name()))
+    pub fn part_in(&self, folder: &str, run_start_us: i64, epoch: u64, task: u32, number: usize) -> PathBuf {
+        self.path.join(folder).join(format!("part-{}-{epoch}-{task}-{number}.{}", run_name(run_start_us), self.format.name()))
     }
 
     /// Where parts are put together.
@@ -106,8 +127,11 @@ impl Target {
     }
 
     /// What a task's file of an epoch is called in the end.
-    pub fn part(&self, epoch: u64, task: u32) -> PathBuf {
-        if self.is_folder { self.path.join(format!("part-{epoch}-{task}.{}", self.format.name())) } else { self.path.clone() }
+    pub fn part(&self, run_start_us: i64, epoch: u64, task: u32) -> PathBuf {
+        if !self.is_folder {
+            return self.path.clone();
+        }
+        self.path.join(format!("part-{}-{epoch}-{task}.{}", run_name(run_start_us), self.format.name()))
     }
 
     /// The run's hidden files: each with its epoch if it is ready.
@@ -126,23 +150,31 @@ impl Target {
         Ok(found.collect())
     }
 
-    /// The newest epoch of the parts in the folder.
-    pub fn newest_part(&self, files: &Files) -> RunResult<Option<u64>> {
-        Ok(self.parts(files)?.into_iter().map(|(_, epoch)| epoch).max())
+    /// Whose parts lie in the folder. Those without a run's name are taken for the run's.
+    pub fn held(&self, files: &Files, run_start_us: i64) -> RunResult<Held> {
+        let own = run_name(run_start_us);
+        let (mine, others): (Vec<Part>, Vec<Part>) =
+            self.parts(files)?.into_iter().partition(|part| part.run.as_ref().is_none_or(|run| *run == own));
+        let newest = |is_named: bool| mine.iter().filter(|part| part.run.is_some() == is_named).map(|part| part.epoch).max();
+        Ok(Held { named: newest(true), unnamed: newest(false), other_run: others.into_iter().find_map(|part| part.run) })
     }
 
-    /// Takes away the parts of later epochs.
-    pub fn remove_parts_after(&self, files: &Files, epoch: u64) -> RunResult<()> {
-        let kept = self.parts(files)?.into_iter().filter(|(_, of)| *of <= epoch).map(|(path, _)| path).collect();
-        self.remove_others(files, &kept)
+    /// Takes away the run's parts of later epochs; among them those without a run's name, if they can only be the run's.
+    pub fn remove_parts_after(&self, files: &Files, run_start_us: i64, is_alone: bool, epoch: u64) -> RunResult<()> {
+        let own = run_name(run_start_us);
+        let is_own = |part: &Part| part.run.as_ref().map_or(is_alone, |run| *run == own);
+        self.remove(files, self.parts(files)?.into_iter().filter(|part| is_own(part) && part.epoch > epoch))
     }
 
     /// Takes away parts that are not `own`: the earlier runs'. So are folders that were theirs alone.
     pub fn remove_others(&self, files: &Files, own: &HashSet<PathBuf>) -> RunResult<()> {
-        for (path, _) in self.parts(files)?.into_iter().filter(|(path, _)| !own.contains(path)) {
+        self.remove(files, self.parts(files)?.into_iter().filter(|part| !own.contains(&part.path)))
+    }
+
+    fn remove(&self, files: &Files, parts: impl Iterator<Item = Part>) -> RunResult<()> {
+        for Part { path, .. } in parts {
             files.remove(&path).map_err(|error| write_error(&path, error))?;
-            let folders = path.ancestors().skip(1).take(self.partition_by.len()).take_while(|folder| **folder != self.path);
-            for folder in folders {
+            for folder in path.ancestors().skip(1).take_while(|folder| **folder != self.path) {
                 // One with anything in it stays.
                 let _ = files.remove_folder(folder);
             }
@@ -150,14 +182,15 @@ impl Target {
         Ok(())
     }
 
-    /// All parts, each with its epoch: those in the folder itself, and in the folders of values.
-    fn parts(&self, files: &Files) -> RunResult<Vec<(PathBuf, u64)>> {
+    /// All parts: those in the folder itself, and in the folders of values, this run's or an earlier one's of other columns.
+    fn parts(&self, files: &Files) -> RunResult<Vec<Part>> {
         let mut parts = Vec::new();
-        let mut folders = vec![(self.path.clone(), 0)];
-        while let Some((folder, depth)) = folders.pop() {
+        // Each with the columns that no folder above it is named after.
+        let mut folders = vec![(self.path.clone(), self.columns.iter().collect::<Vec<_>>())];
+        while let Some((folder, columns)) = folders.pop() {
             let names = match files.list(&folder) {
                 // A file by a folder's name, and a link that leads out, are not ours.
-                Err(error) if depth > 0 || error.kind() == io::ErrorKind::NotFound => {
+                Err(error) if folder != self.path || error.kind() == io::ErrorKind::NotFound => {
                     drop(error);
                     continue;
                 }
@@ -165,15 +198,29 @@ impl Target {
             };
             for name in names {
                 let path = folder.join(&name);
-                if let Some(epoch) = part_of(&name) {
-                    parts.push((path, epoch));
-                } else if self.partition_by.get(depth).is_some_and(|column| hive::is_name_of(&name, column)) {
-                    folders.push((path, depth + 1));
+                if let Some((run, epoch)) = part_of(&name) {
+                    parts.push(Part { path, run: run.map(str::to_owned), epoch });
+                } else if let Some(column) = columns.iter().find(|column| hive::is_name_of(&name, column)) {
+                    let below = columns.iter().filter(|other| *other != column).copied().collect();
+                    folders.push((path, below));
                 }
             }
         }
         Ok(parts)
     }
+}
+
+/// A run's name in the names of its parts: when it began, `20130314T094200000000Z`, so that a list of names is one of times.
+fn run_name(run_start_us: i64) -> String {
+    let second = Timestamp(run_start_us.div_euclid(MICROS_PER_SECOND) * MICROS_PER_SECOND).to_rfc3339();
+    let digits: String = second.chars().filter(|letter| !matches!(letter, '-' | ':' | 'Z')).collect();
+    format!("{digits}{:06}Z", run_start_us.rem_euclid(MICROS_PER_SECOND))
+}
+
+fn is_run_name(text: &str) -> bool {
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let halves = text.strip_suffix('Z').and_then(|text| text.split_once('T'));
+    halves.is_some_and(|(day, time)| day.len() == 8 && time.len() == 12 && is_digits(day) && is_digits(time))
 }
 
 /// A folder that is not there is made; one that a link places outside, or that may not be looked at, is refused.
@@ -184,17 +231,22 @@ fn there_or_to_be_made(folder: io::Result<bool>) -> io::Result<()> {
     }
 }
 
-/// The epoch of `part-EPOCH-TASK.ext` or `part-EPOCH-TASK-N.ext`: nothing else in the folder is ours to remove.
-fn part_of(name: &str) -> Option<u64> {
+/// Run and epoch of `part-RUN-EPOCH-TASK.ext` or `part-RUN-EPOCH-TASK-N.ext`, or the same without a run, as a release before named them:
+/// nothing else in the folder is ours to remove.
+fn part_of(name: &str) -> Option<(Option<&str>, u64)> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (numbers, extension) = name.strip_prefix("part-")?.split_once('.')?;
+    let (stem, extension) = name.strip_prefix("part-")?.split_once('.')?;
+    let (run, numbers) = match stem.split_once('-').filter(|(run, _)| is_run_name(run)) {
+        Some((run, numbers)) => (Some(run), numbers),
+        None => (None, stem),
+    };
     let mut numbers = numbers.split('-');
     let (epoch, task, number, more) = (numbers.next()?, numbers.next()?, numbers.next(), numbers.next());
     let are_numbers = is_number(epoch) && is_number(task) && number.is_none_or(is_number);
     if !matches!(extension, "csv" | "jsonl" | "parquet") || !are_numbers || more.is_some() {
         return None;
     }
-    epoch.parse().ok()
+    Some((run, epoch.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -203,8 +255,12 @@ mod tests {
 
     #[test]
     fn only_parts_are_taken_for_parts() {
-        assert_eq!((part_of("part-1-0.parquet"), part_of("part-12-34.csv")), (Some(1), Some(12)));
-        assert_eq!(part_of("part-7-0-3.jsonl"), Some(7));
+        const RUN: &str = "20130314T094200000007Z";
+        assert_eq!(run_name(1_363_254_120_000_007), RUN);
+        assert_eq!(part_of(&format!("part-{RUN}-12-34.csv")), Some((Some(RUN), 12)));
+        assert_eq!(part_of(&format!("part-{RUN}-7-0-3.jsonl")), Some((Some(RUN), 7)));
+        assert_eq!((part_of("part-1-0.parquet"), part_of("part-12-34.csv")), (Some((None, 1)), Some((None, 12))));
+        assert_eq!(part_of("part-7-0-3.jsonl"), Some((None, 7)));
         for other in [
             "part-1.parquet",
             "part-1-0.txt",
@@ -214,6 +270,10 @@ mod tests {
             ".part-1-0.tmp",
             "part-1-0-.csv",
             "part-1-0-2-3.csv",
+            "part-20130314T094200000007Z-1.csv",
+            "part-20130314T094200000007Z-1-0-2-3.csv",
+            "part-20130314T0942Z-1-0.csv",
+            "part-20130314T094200000007-1-0.csv",
         ] {
             assert_eq!(part_of(other), None, "{other}");
         }

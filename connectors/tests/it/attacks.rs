@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use millrace_engine::model::DataType;
 use serde_json::json;
 
-use crate::support::{Project, empty, node, schema};
+use crate::support::{Project, RUN, empty, node, schema};
 
 /// A secret beside the project, and ways to it.
 fn project() -> (tempfile::TempDir, Project) {
@@ -90,12 +90,13 @@ async fn a_link_at_the_name_of_a_part_is_replaced_or_taken_away_and_not_followed
     let (outside, project) = project();
     let columns = schema(&[("a", DataType::BigInt)]);
     std::fs::create_dir(project.path("out")).unwrap();
-    for name in ["part-1-0.csv", "part-7-7.csv"] {
+    let own = format!("part-{RUN}-1-0.csv");
+    for name in [own.as_str(), "part-7-7.csv"] {
         symlink(outside.path().join("secret.csv"), project.path(&format!("out/{name}"))).unwrap();
     }
     project.try_write(json!({ "path": "out/", "format": "csv" }), &empty(&columns), &columns).await.unwrap();
     assert_eq!(std::fs::read_to_string(outside.path().join("secret.csv")).unwrap(), "password\nhunter2\n");
-    assert_eq!(std::fs::read_to_string(project.path("out/part-1-0.csv")).unwrap(), "a\n");
+    assert_eq!(std::fs::read_to_string(project.path(&format!("out/{own}"))).unwrap(), "a\n");
     assert!(std::fs::symlink_metadata(project.path("out/part-7-7.csv")).is_err(), "an earlier run's part, by its name");
 }
 

@@ -12,7 +12,7 @@ use millrace_engine::runtime::{Batch, RunResult};
 use polars::prelude::{Column, DataFrame, NamedFrom, Series, TimeUnit};
 use serde_json::{Value, json};
 
-use crate::support::{Project, bind, difference, node, number, schema, sink};
+use crate::support::{Project, RUN, bind, difference, node, number, schema, sink};
 
 fn columns() -> SchemaRef {
     schema(&[("k", DataType::Varchar), ("at", DataType::Timestamp), ("n", DataType::BigInt)])
@@ -133,9 +133,9 @@ async fn several_columns_make_folders_in_folders_in_any_format() {
         sink.run(&[frame(&[(Some("a"), 0, 1), (Some("b"), 60_000_000, 2), (Some("a"), 60_000_000, 3)])]).await.unwrap();
         let minute = "at=1970-01-01%2000%3A01%3A00";
         let expected = [
-            format!("at=1970-01-01%2000%3A00%3A00/k=a/part-1-0-0.{format}"),
-            format!("{minute}/k=a/part-1-0-2.{format}"),
-            format!("{minute}/k=b/part-1-0-1.{format}"),
+            format!("at=1970-01-01%2000%3A00%3A00/k=a/part-{RUN}-1-0-0.{format}"),
+            format!("{minute}/k=a/part-{RUN}-1-0-2.{format}"),
+            format!("{minute}/k=b/part-{RUN}-1-0-1.{format}"),
         ];
         assert_eq!(sink.files(), expected);
         let read = match format {
@@ -169,7 +169,7 @@ async fn values_that_are_too_long_are_bad_and_too_many_are_a_failure() {
     let sink = Sink::new(json!({ "path": "out/", "partition_by": ["k"] }));
     let long = "/".repeat(100);
     assert_eq!(sink.run(&[frame(&[(Some(&long), 0, 1), (Some("a"), 0, 2)])]).await.unwrap(), 1);
-    assert_eq!(sink.files(), ["k=a/part-1-0-0.parquet"]);
+    assert_eq!(sink.files(), [format!("k=a/part-{RUN}-1-0-0.parquet")]);
     let sink = Sink::new(json!({ "path": "out/", "format": "csv", "partition_by": ["n"] }));
     let mut task = crate::support::sink("file_sink").create(&sink.bound, &sink.project.context()).await.unwrap();
     let rows: Vec<(Option<&str>, i64, i64)> = (0..10_001).map(|n| (None, 0, n)).collect();
@@ -184,14 +184,28 @@ async fn a_second_run_takes_the_first_ones_parts_and_folders_away_and_no_others(
     let sink = Sink::new(json!({ "path": "out/", "partition_by": ["at", "k"] }));
     sink.run(&[frame(&[(Some("a"), 0, 1), (Some("b"), 0, 2)])]).await.unwrap();
     sink.project.write("out/part-1-0.parquet", "of a run without folders");
+    sink.project.write("out/n=1/k=a/part-1-0-0.parquet", "of a release before, by other columns");
+    sink.project.write("out/n=2/part-20130314T094200000000Z-9-0-0.parquet", "of a run by another column");
     sink.project.write("out/at=1970-01-01%2000%3A00%3A00/notes.txt", "mine");
     sink.project.write("out/other=1/part-1-0-0.parquet", "another's");
     sink.run(&[frame(&[(Some("c"), 60_000_000, 3)])]).await.unwrap();
-    let expected =
-        ["at=1970-01-01%2000%3A00%3A00/notes.txt", "at=1970-01-01%2000%3A01%3A00/k=c/part-1-0-0.parquet", "other=1/part-1-0-0.parquet"];
+    let expected = [
+        "at=1970-01-01%2000%3A00%3A00/notes.txt",
+        &format!("at=1970-01-01%2000%3A01%3A00/k=c/part-{RUN}-1-0-0.parquet"),
+        "other=1/part-1-0-0.parquet",
+    ];
     assert_eq!(sink.files(), expected);
     sink.run(&[]).await.unwrap();
     assert_eq!(sink.files(), [expected[0], expected[2]], "a run without rows leaves none");
+}
+
+#[tokio::test]
+async fn a_run_without_folders_of_values_takes_an_earlier_ones_away() {
+    let sink = Sink::new(json!({ "path": "out/", "partition_by": ["k"] }));
+    sink.run(&[frame(&[(Some("a"), 0, 1), (Some("b"), 0, 2)])]).await.unwrap();
+    let flat = Sink { project: sink.project, bound: bound(json!({ "path": "out/" })).unwrap() };
+    flat.run(&[frame(&[(Some("c"), 0, 3)])]).await.unwrap();
+    assert_eq!(flat.files(), [format!("part-{RUN}-1-0.parquet")]);
 }
 
 #[tokio::test]
@@ -211,7 +225,8 @@ async fn it_goes_back_to_an_epoch_and_commits_again_what_was_half_committed() {
     task.write(&a).await.unwrap();
     drop(task);
     // Of the second commit one file was renamed before the crash.
-    std::fs::rename(sink.project.path("out/.part-1000-2-0-0.ready"), sink.project.path("out/k=b/part-2-0-0.parquet")).unwrap();
+    std::fs::rename(sink.project.path("out/.part-1000-2-0-0.ready"), sink.project.path(&format!("out/k=b/part-{RUN}-2-0-0.parquet")))
+        .unwrap();
     factory.recover(&sink.bound, &sink.context(2), &second).await.unwrap();
     sink.commit(&second).await;
     let sum = |sink: &Sink| number(&sink.project.duckdb(), &format!("SELECT sum(n)::BIGINT FROM {HIVE}"));

@@ -9,7 +9,7 @@ use millrace_engine::runtime::{Batch, RunError, RunResult};
 use polars::prelude::{Column, DataFrame, NamedFrom, Series};
 use serde_json::json;
 
-use crate::support::{Project, bind, node, number, schema, sink};
+use crate::support::{Project, RUN, bind, node, number, schema, sink};
 
 /// All that a source gives from now on: rows as text, and bad records.
 async fn rest(source: &mut dyn Source, max_rows: usize, most: usize) -> RunResult<Vec<String>> {
@@ -153,6 +153,21 @@ async fn one_file_waits_in_parts_and_is_put_together_once_whatever_is_done_again
 }
 
 #[tokio::test]
+async fn a_folder_of_a_release_before_which_named_no_run_is_gone_on_with() {
+    let sink = Durable::new("out/");
+    let first = sink.epochs(0, Vec::new(), &[&[1]]).await.unwrap();
+    let unnamed: Vec<Committable> =
+        serde_json::from_str(&serde_json::to_string(&first).unwrap().replace(&format!("part-{RUN}-"), "part-")).unwrap();
+    assert_ne!(first, unnamed);
+    let second = sink.epochs(1, unnamed.clone(), &[&[20]]).await.unwrap();
+    sink.commit(&second, Finality::Ongoing).await.unwrap();
+    assert!(sink.project.path("out/part-1-0.parquet").exists() && sink.sum("out/*.parquet") == 21);
+    sink.project.write("out/part-3-0.parquet", "of an epoch that was given up");
+    let error = sink.epochs(2, second, &[&[300]]).await.unwrap_err();
+    assert!(error.to_string().contains("epoch 3"), "{error}");
+}
+
+#[tokio::test]
 async fn a_part_that_is_missing_is_noticed_when_the_run_goes_on() {
     let sink = Durable::new("out/x.csv");
     let ready = sink.epochs(0, Vec::new(), &[&[1], &[2]]).await.unwrap();
@@ -164,15 +179,21 @@ async fn a_part_that_is_missing_is_noticed_when_the_run_goes_on() {
 #[tokio::test]
 async fn a_folder_goes_back_to_an_epoch_but_not_below_one_that_it_has_committed() {
     let sink = Durable::new("out/");
-    sink.project.write("out/part-9-0.parquet", "of an earlier run");
+    sink.project.write("out/part-9-0.parquet", "of an earlier run, and a release before");
+    sink.project.write("out/part-20130314T094200000000Z-9-0.parquet", "of an earlier run");
     let first = sink.epochs(0, Vec::new(), &[&[1]]).await.unwrap();
     // Killed before its first commit: the earlier run's parts are no reason to refuse.
     let second = sink.epochs(1, first.clone(), &[&[20]]).await.unwrap();
     sink.commit(&second, Finality::Ongoing).await.unwrap();
     assert_eq!(sink.sum("out/*.parquet"), 21);
+    let refused = |error: RunError, words: &str| {
+        assert!(matches!(&error, RunError::State { code: "MR0426", .. }) && error.to_string().contains(words), "{error}");
+    };
+    refused(sink.epochs(1, first, &[&[20]]).await.unwrap_err(), "epoch 2");
     let third = sink.epochs(2, second.clone(), &[&[300]]).await.unwrap();
     sink.commit(&third, Finality::Ongoing).await.unwrap();
-    let error = sink.epochs(2, second, &[&[300]]).await.unwrap_err();
-    assert!(matches!(&error, RunError::State { code: "MR0426", .. }) && error.to_string().contains("epoch 3"), "{error}");
+    refused(sink.epochs(2, second, &[&[300]]).await.unwrap_err(), "epoch 3");
     assert_eq!(sink.sum("out/*.parquet"), 321, "nothing was touched");
+    sink.project.write("out/part-20130314T094200000000Z-1-0.parquet", "of a later run");
+    refused(sink.epochs(3, third, &[&[4_000]]).await.unwrap_err(), "a later run, which began at 20130314T094200000000Z");
 }

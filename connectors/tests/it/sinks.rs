@@ -9,7 +9,7 @@ use millrace_engine::runtime::connector::Finality;
 use polars::prelude::{Column, DataFrame, NamedFrom, Series};
 use serde_json::json;
 
-use crate::support::{Project, bind, described, difference, empty, node, number, schema, sink};
+use crate::support::{Project, RUN, bind, described, difference, empty, node, number, schema, sink};
 
 fn frame(values: &[i64]) -> DataFrame {
     let hidden = Series::new("__time".into(), values);
@@ -71,7 +71,7 @@ async fn a_run_without_rows_leaves_a_sound_file_without_rows() {
     assert_eq!(number(&duckdb, "SELECT count(*) FROM 'x.parquet'"), 0);
     assert_eq!(std::fs::read_to_string(project.path("x.csv")).unwrap(), "a,t\n");
     assert_eq!(std::fs::read_to_string(project.path("x.jsonl")).unwrap(), "");
-    assert_eq!(names(&project, "parts"), ["part-1-0.parquet"]);
+    assert_eq!(names(&project, "parts"), [format!("part-{RUN}-1-0.parquet")]);
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_folder_receives_a_part_per_task_and_a_second_run_takes_the_first_ones
                 ready.extend(writer.prepare(epoch).await.unwrap());
             }
             factory.commit(&bound, &project.context(), ready, Finality::Final).await.unwrap();
-            let parts: Vec<String> = (0..tasks).map(|task| format!("part-{epoch}-{task}.csv")).collect();
+            let parts: Vec<String> = (0..tasks).map(|task| format!("part-{RUN}-{epoch}-{task}.csv")).collect();
             let mut expected = vec!["notes.csv".to_owned()];
             expected.extend(parts);
             assert_eq!(names(&project, "out"), expected);
@@ -118,7 +118,7 @@ async fn a_run_of_several_epochs_keeps_all_its_parts() {
             .await
             .unwrap();
     }
-    assert_eq!(names(&project, "out"), ["part-1-0.parquet", "part-2-0.parquet", "part-3-0.parquet"]);
+    assert_eq!(names(&project, "out"), [1, 2, 3].map(|epoch| format!("part-{RUN}-{epoch}-0.parquet")));
     let duckdb = project.duckdb();
     assert_eq!(difference(&duckdb, "'out/*.parquet'", "(VALUES (1), (10), (2), (10), (3), (10)) v(a)"), 0);
 }

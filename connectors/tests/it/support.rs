@@ -208,6 +208,9 @@ pub fn schema(fields: &[(&str, DataType)]) -> SchemaRef {
     Arc::new(Schema::new(fields.iter().map(|(name, data_type)| Field::new(*name, *data_type)).collect()))
 }
 
+/// The name that parts have of the run of [`Project::context`].
+pub const RUN: &str = "19700101T000000001000Z";
+
 /// Runs `test`, whose path is `name`, in a process of its own: what a process holds is the sum of what its tests hold.
 pub fn alone(name: &str, test: impl FnOnce()) {
     const ALONE: &str = "MILLRACE_TEST_ALONE";
