@@ -1,4 +1,4 @@
-//! A line on the terminal while a run lives; nothing in a pipe.
+//! A line on the terminal while a run lives, nothing in a pipe; and what the run had to get over, in either.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -8,22 +8,31 @@ use millrace_engine::cluster::EngineClient;
 use millrace_engine::inspect::Inspection;
 use millrace_engine::model::{NodeId, Timestamp};
 use millrace_engine::wire::figures::JobFigures;
-use millrace_engine::wire::message::JobId;
+use millrace_engine::wire::message::{Event, JobId};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::JoinHandle;
 
+use crate::output::complain;
 use crate::run::grouped;
+
+/// Notices that tell what a run had to get over, and what it goes on without.
+const TOLD: [&str; 3] = ["restarted", "checkpoint_failed", "state_changed"];
+
+/// What comes after the end of a run is not waited for any longer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 const EVERY: Duration = Duration::from_millis(250);
 
 /// The line, and the task that keeps it.
 pub struct Progress {
     line: Option<(ProgressBar, JoinHandle<()>)>,
+    told: JoinHandle<()>,
 }
 
 impl Progress {
-    pub fn start(client: &EngineClient, job: JobId, inspection: &Inspection) -> Progress {
+    pub fn start(client: &EngineClient, events: Receiver<Event>, job: JobId, inspection: &Inspection) -> Progress {
         if !std::io::stderr().is_terminal() {
-            return Progress { line: None };
+            return Progress { line: None, told: tokio::spawn(tell(events, job, None)) };
         }
         let nodes = inspection.pipeline.iter().flat_map(|pipeline| &pipeline.nodes);
         let sources: Vec<NodeId> = nodes.filter(|node| node.inputs.is_empty()).map(|node| node.id.clone()).collect();
@@ -31,14 +40,34 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
+        let told = tokio::spawn(tell(events, job, Some(bar.clone())));
         let task = tokio::spawn(keep(client.clone(), job, sources, bar.clone()));
-        Progress { line: Some((bar, task)) }
+        Progress { line: Some((bar, task)), told }
     }
 
-    pub fn finish(self) {
+    pub async fn finish(self) {
+        let _ = tokio::time::timeout(LAST_WORDS, self.told).await;
         if let Some((bar, task)) = self.line {
             task.abort();
             bar.finish_and_clear();
+        }
+    }
+}
+
+/// Tells notices as they come, above the line if there is one, until the run is over.
+async fn tell(mut events: Receiver<Event>, job: JobId, line: Option<ProgressBar>) {
+    loop {
+        let notice = match events.recv().await {
+            Ok(Event::Notice { job: of, notice }) if of == job && TOLD.contains(&notice.kind.as_str()) => notice,
+            Ok(Event::Ended { job: of, .. }) if of == job => return,
+            Ok(_) | Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return,
+        };
+        let times = if notice.count > 1 { format!(" ({} times)", notice.count) } else { String::new() };
+        let text = format!("{}: {}{times}", notice.kind, notice.message);
+        match &line {
+            Some(line) => line.suspend(|| complain(&text)),
+            None => complain(&text),
         }
     }
 }

@@ -11,7 +11,8 @@ use millrace_engine::inspect::Inspection;
 use millrace_engine::model::file::Override;
 use millrace_engine::runtime::data_runtime::DataPriority;
 use millrace_engine::wire::figures::{RunState, Summary};
-use millrace_engine::wire::message::{Deployment, Failure, JobId, RunOptions, StopMode};
+use millrace_engine::wire::message::{Deployment, Event, Failure, JobId, RunOptions, StopMode};
+use tokio::sync::broadcast::Receiver;
 
 use crate::arguments::RunArguments;
 use crate::check::{Pipeline, engine, overrides, show};
@@ -48,6 +49,8 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<u8> {
     };
     let files = Arc::new(engine.inspector().files(&pipeline.folder()).context("the project's folder cannot be used")?);
     let deployment = deployment(&pipeline, &inspection, &arguments, overrides);
+    // From before the run begins, so that nothing of it is missed.
+    let events = client.events();
     let job = match client.deploy(deployment, files, inspection.run_files.clone()).await {
         Ok(job) => job,
         Err(ClientError::Rejected { diagnostics }) => {
@@ -59,7 +62,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<u8> {
             return Ok(exit::FAILED);
         }
     };
-    let (ended, interrupted) = follow(&client, job, &inspection).await?;
+    let (ended, interrupted) = follow(&client, events, job, &inspection).await?;
     report(&arguments, &inspection, ended, interrupted)
 }
 
@@ -92,8 +95,8 @@ fn deployment(pipeline: &Pipeline, inspection: &Inspection, arguments: &RunArgum
 }
 
 /// Waits for the end; Ctrl-C drains, a second one gives up.
-async fn follow(client: &EngineClient, job: JobId, inspection: &Inspection) -> anyhow::Result<(Ended, bool)> {
-    let progress = Progress::start(client, job, inspection);
+async fn follow(client: &EngineClient, events: Receiver<Event>, job: JobId, inspection: &Inspection) -> anyhow::Result<(Ended, bool)> {
+    let progress = Progress::start(client, events, job, inspection);
     let wait = client.wait(job);
     tokio::pin!(wait);
     let ended = tokio::select! {
@@ -114,7 +117,7 @@ async fn follow(client: &EngineClient, job: JobId, inspection: &Inspection) -> a
             }
         }
     };
-    progress.finish();
+    progress.finish().await;
     ended
 }
 

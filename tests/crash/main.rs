@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod database;
+mod disk;
 mod savepoints;
 
 use std::cell::Cell;

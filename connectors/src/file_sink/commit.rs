@@ -9,6 +9,7 @@ use millrace_engine::runtime::checkpoint::codes::COMMITTED_LATER;
 use millrace_engine::runtime::connector::{ConnectorContext, Finality};
 use millrace_engine::runtime::files::Files;
 use millrace_engine::runtime::{RunError, RunResult};
+use millrace_engine::state::fault;
 use millrace_engine::state::step::reached;
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +65,7 @@ impl Prepared {
 pub fn commit_folder(target: &Target, files: &Files, prepared: &[Prepared]) -> RunResult<()> {
     let mut own = HashSet::new();
     for (ready, path) in prepared.iter().flat_map(Prepared::parts) {
-        rename(files, ready, path).map_err(|error| write_error(path, error))?;
+        rename(files, ready, path).and_then(|()| fault::at("sink-commit")).map_err(|error| write_error(path, error))?;
         reached("part-renamed");
         own.insert(path.clone());
     }
@@ -119,7 +120,7 @@ pub fn commit_file(
             let to = files.create(&assembly).map_err(failed)?;
             format::concatenate(opened, to, target.format, schema).map_err(failed)?;
             reached("parts-together");
-            files.rename(&assembly, &target.path).map_err(failed)?;
+            files.rename(&assembly, &target.path).and_then(|()| fault::at("sink-assembly")).map_err(failed)?;
             reached("file-renamed");
             if finality == Finality::Final {
                 files.create(&done).and_then(|file| file.sync_all()).map_err(failed)?;

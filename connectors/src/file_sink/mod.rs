@@ -32,6 +32,7 @@ use millrace_engine::runtime::connector::{BadRecord, Committable, ConnectorConte
 use millrace_engine::runtime::files::Files;
 use millrace_engine::runtime::guarantee::{Promise, Visibility};
 use millrace_engine::runtime::{RunError, RunResult};
+use millrace_engine::state::fault;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -293,7 +294,10 @@ impl FileSinkTask {
         let (Some(writer), Some(temporary)) = (self.writer.take(), self.temporary.clone()) else { return Ok(None) };
         let ready = self.target.ready(self.context.run_start_us, epoch, self.context.task);
         let (path, files, to) = (self.target.path.clone(), self.context.files.clone(), ready.clone());
-        let end = move || writer.finish().and_then(|()| files.rename(&temporary, &to)).map_err(|error| write_error(&path, error));
+        let end = move || {
+            let ended = writer.finish().and_then(|()| fault::at("sink-part")).and_then(|()| files.rename(&temporary, &to));
+            ended.map_err(|error| write_error(&path, error))
+        };
         blocking(end).await?;
         self.temporary = None;
         self.prepared.push(ready.clone());

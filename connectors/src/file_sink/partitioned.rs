@@ -13,6 +13,7 @@ use millrace_engine::model::types::SchemaRef;
 use millrace_engine::runtime::connector::{BadRecord, Committable, ConnectorContext, Sink};
 use millrace_engine::runtime::quarantine::bad_rows;
 use millrace_engine::runtime::{Batch, RunError, RunResult};
+use millrace_engine::state::fault;
 use polars::prelude::{DataFrame, IdxCa, IdxSize, Series};
 
 use super::commit::{Placed, Prepared};
@@ -198,7 +199,7 @@ impl EpochFiles {
     }
 
     fn end(&mut self, open: Open) -> RunResult<()> {
-        open.writer.finish().map_err(|error| write_error(&self.target.path, error))?;
+        open.writer.finish().and_then(|()| fault::at("sink-part")).map_err(|error| write_error(&self.target.path, error))?;
         self.ended.push((open.hidden, open.folder, open.number));
         Ok(())
     }

@@ -20,7 +20,9 @@ pub fn write_error(path: &Path, error: io::Error) -> RunError {
         }
         _ => codes::WRITE,
     };
-    RunError::connector(code, format!("write {}", path.display()), error, false)
+    // What the system refused may pass: a disk that is full, one that fails. What a format says of its rows stays.
+    let may_pass = code == codes::WRITE && error.raw_os_error().is_some();
+    RunError::connector(code, format!("write {}", path.display()), error, may_pass)
 }
 
 /// A file, or a folder of parts.

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{StateError, StateResult};
+use crate::fault;
 use crate::snapshot::Writer;
 use crate::step::reached;
 use crate::store::{FolderStore, Store};
@@ -189,6 +190,7 @@ impl Blocks {
             BlockHome::Kept { .. } => store.put(&path, bytes)?,
             BlockHome::Scratch(_) => store.put_for_now(&path, bytes)?,
         }
+        fault::at("block").map_err(|error| StateError::io(&path, error))?;
         reached("block-written");
         let block = Arc::new(Block { name, path, store, is_kept: AtomicBool::new(false) });
         let mut pieces = Vec::with_capacity(writer.ends.len());

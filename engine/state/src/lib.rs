@@ -13,6 +13,7 @@
 pub mod block;
 pub mod checkpoint;
 mod error;
+pub mod fault;
 pub mod frame;
 pub mod planted;
 pub mod snapshot;

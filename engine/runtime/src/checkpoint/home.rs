@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use millrace_state::block::BlockHome;
 use millrace_state::checkpoint::{MAX_MANIFEST_BYTES, Manifest, PartEntry, Paths, RunId, SavepointName, TaskId};
+use millrace_state::fault;
 use millrace_state::planted::{self, Bug};
 use millrace_state::snapshot::{MAX_PART_BYTES, TaskPart, TaskPartWriter};
 use millrace_state::step::reached;
@@ -121,7 +122,9 @@ impl StateHome {
         reached("part-taken");
         let part = part.finish()?;
         let (bytes, checksum) = TaskPart::enclose(&part.payload);
-        self.store.put(&Paths { run }.part(epoch, &task), &bytes)?;
+        let path = Paths { run }.part(epoch, &task);
+        self.store.put(&path, &bytes)?;
+        fault::at("part").map_err(|error| StateError::io(path, error))?;
         reached("part-written");
         Ok(PartEntry { task, bytes: bytes.len() as u64, checksum, blocks: part.blocks })
     }
@@ -129,7 +132,9 @@ impl StateHome {
     /// Makes an epoch complete, unless another has.
     pub fn create_manifest(&self, manifest: &Manifest) -> StateResult<Created> {
         reached("all-parts-written");
-        let created = self.store.create(&Paths { run: manifest.run }.manifest(manifest.epoch), &manifest.encode()?)?;
+        let path = Paths { run: manifest.run }.manifest(manifest.epoch);
+        let created = self.store.create(&path, &manifest.encode()?)?;
+        fault::at("manifest").map_err(|error| StateError::io(path, error))?;
         reached("manifest-created");
         Ok(created)
     }

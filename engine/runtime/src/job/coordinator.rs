@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use millrace_model::{NodeId, Timestamp};
 use millrace_plan::BoundNode;
 use millrace_state::checkpoint::{Ending, Meaning, RunId, SavepointName};
+use millrace_state::snapshot::Counts;
 use millrace_state::step::reached;
 use millrace_wire::figures::RunState;
 use millrace_wire::message::{Failure, NoticeSeverity};
@@ -98,32 +99,48 @@ impl Coordinator {
         }
     }
 
-    /// After a failure that may pass by itself, goes back to the last epoch and waits a while. None if the run was stopped meanwhile.
+    /// After a failure that may pass by itself, goes back to the last epoch and waits a while. Going back may fail in the same way, and is
+    /// then tried again like the rest. None if the run was stopped meanwhile.
     ///
     /// # Errors
     /// The failure, if the run is not kept, if nothing can come of another try, or after too many.
-    async fn again(&self, failure: Failure, restarts: &mut Restarts) -> Result<Option<Attempt>, Failure> {
-        let Some(home) = self.shared.host.state.as_ref().filter(|_| failure.retryable) else { return Err(failure) };
-        let mut stop = self.progress.stop.receiver();
-        if stop.current() != Stopping::No {
-            return Err(failure);
-        }
-        let read = |progress: &JobProgress| progress.telemetry.summary(0).rows_in;
-        let before = read(&self.progress);
-        let attempt = self.go_on(&home.resuming()).await?;
-        let epoch = attempt.durability().restored_epoch;
-        let counted = attempt.restored.as_ref().map_or(0, |restored| self.rows_read(restored));
-        let Some(wait) = restarts.wait(counted) else { return Err(failure) };
-        let message = || {
-            let replayed = before.saturating_sub(counted);
-            let from = if epoch == 0 { "from its beginning".to_owned() } else { format!("from epoch {epoch}") };
-            format!("{}; begins again {from} in {} ms, and reads {replayed} rows again", failure.diagnostic.message, wait.as_millis())
-        };
-        self.shared.notices.say(failure.diagnostic.node.as_ref(), NoticeSeverity::Warning, "restarted", 1, message);
-        tokio::select! {
-            biased;
-            () = stop.reached(Stopping::Drain) => Ok(None),
-            () = self.progress.clock.sleep(wait) => Ok(Some(attempt)),
+    async fn again(&self, mut failure: Failure, restarts: &mut Restarts) -> Result<Option<Attempt>, Failure> {
+        loop {
+            let Some(home) = self.shared.host.state.as_ref().filter(|_| failure.retryable) else { return Err(failure) };
+            if self.progress.stop.current() != Stopping::No {
+                return Err(failure);
+            }
+            let before = self.progress.telemetry.summary(0).rows_in;
+            let attempt = match self.go_on(&home.resuming()).await {
+                Err(cause) if !cause.retryable => return Err(cause),
+                attempt => attempt,
+            };
+            let counted =
+                attempt.as_ref().ok().and_then(|attempt| attempt.restored.as_ref()).map_or(0, |restored| self.rows_read(restored));
+            let Some(wait) = restarts.wait(counted) else { return Err(attempt.err().unwrap_or(failure)) };
+            let what = match &attempt {
+                Ok(attempt) => {
+                    let replayed = before.saturating_sub(counted);
+                    let from = match attempt.durability().restored_epoch {
+                        0 => "from its beginning".to_owned(),
+                        epoch => format!("from epoch {epoch}"),
+                    };
+                    format!("begins again {from} in {} ms, and reads {replayed} rows again", wait.as_millis())
+                }
+                Err(cause) => format!("goes back again in {} ms, since that failed: {}", wait.as_millis(), cause.diagnostic.message),
+            };
+            let message = || format!("{}; {what}", failure.diagnostic.message);
+            self.shared.notices.say(failure.diagnostic.node.as_ref(), NoticeSeverity::Warning, "restarted", 1, message);
+            let mut stop = self.progress.stop.receiver();
+            tokio::select! {
+                biased;
+                () = stop.reached(Stopping::Drain) => return Ok(None),
+                () = self.progress.clock.sleep(wait) => {}
+            }
+            match attempt {
+                Ok(attempt) => return Ok(Some(attempt)),
+                Err(cause) => failure = cause,
+            }
         }
     }
 
@@ -286,8 +303,9 @@ impl Coordinator {
     /// A run that had come to its end, but for the last word: all is committed now, and counted as it was then.
     async fn finish_restored(&self, restored: &Restored) -> AttemptEnd {
         for (node, telemetry) in &self.shared.telemetry.nodes {
-            if let Some(first) = telemetry.tasks.first() {
-                first.begin(restored.counts(node));
+            // What the others had counted in an attempt before is in what the first one goes on from.
+            for (task, metrics) in telemetry.tasks.iter().enumerate() {
+                metrics.begin(if task == 0 { restored.counts(node) } else { Counts::default() });
             }
         }
         if let Some(home) = self.shared.host.state.clone() {
