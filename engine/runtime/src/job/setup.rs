@@ -13,6 +13,7 @@ use millrace_state::block::{BlockHome, Blocks, Scratch};
 use millrace_state::checkpoint::{RunId, TaskId};
 use millrace_state::snapshot::{Counts, PartitionPart};
 use millrace_state::step::reached;
+use polars::prelude::DataFrame;
 use tokio::sync::{mpsc, watch};
 
 use crate::arrow_bridge::decode_ipc;
@@ -278,7 +279,7 @@ impl Setup<'_> {
         for former in restored.tasks(head) {
             let mut rows = Vec::new();
             for (input, bytes) in former.in_flight() {
-                let (input, batch) = (input as usize, Batch::new(decode_ipc(bytes)?));
+                let (input, batch) = (input as usize, Batch::new(self.as_now(head, input as usize, decode_ipc(bytes)?)?));
                 let exchanges = &self.shared.physical.exchanges;
                 let exchange = exchanges.iter().find(|it| it.to_vertex == vertex && it.to == *head && it.input == input);
                 match exchange.map(|exchange| &exchange.kind) {
@@ -294,6 +295,18 @@ impl Setup<'_> {
             resumed.push(Resumed { watermark: former.watermark(), rows });
         }
         Ok(resumed)
+    }
+
+    /// Rows that were in flight, in the types that their input has now: what was widened since is cast.
+    fn as_now(&self, node: &NodeId, input: usize, mut rows: DataFrame) -> RunResult<DataFrame> {
+        let Some(port) = self.shared.plan.node(node).and_then(|node| node.inputs.get(input)) else { return Ok(rows) };
+        for field in &port.schema.fields {
+            let wanted = millrace_expr::to_polars(field.data_type);
+            let Some(column) = rows.column(&field.name).ok().filter(|column| *column.dtype() != wanted) else { continue };
+            let cast = column.strict_cast(&wanted)?;
+            rows.with_column(cast)?;
+        }
+        Ok(rows)
     }
 
     /// The nodes of one task, with their operators and the task's outlets.

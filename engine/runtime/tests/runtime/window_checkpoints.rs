@@ -1,6 +1,6 @@
 //! Every kind of window and every aggregate goes on from an epoch, at another parallelism, with the results of a run that did not fail.
 
-use millrace_model::NodeDecl;
+use millrace_model::{DataType, NodeDecl};
 use millrace_testkit::{Collected, Memory, Script, Table, node};
 use millrace_wire::figures::RunState;
 use serde_json::{Value, json};
@@ -101,4 +101,56 @@ async fn count_windows_outlive_their_process() {
     outlives("count_window", json!({ "rows": 6, "slide": 4, "by": ["k"] })).await;
     outlives("count_window", json!({ "rows": 25, "by": ["v"] })).await;
     outlives("count_window", json!({ "rows": 100, "slide": 30 })).await;
+}
+
+/// The same rows with the key in another type.
+fn keyed_by(data_type: DataType, then: &[Script]) -> Memory {
+    let mut rows = rows(3_000);
+    let key = rows.column("k").unwrap().cast(&millrace_expr::to_polars(data_type)).unwrap();
+    rows.with_column(key).unwrap();
+    let mut script = vec![Script::Rows(rows.slice(0, 1_400)), silence()];
+    script.extend(then.iter().cloned());
+    script.push(Script::Rows(rows.slice(1_400, 1_600)));
+    let columns = COLUMNS.map(|(name, of)| if name == "k" { (name, data_type) } else { (name, of) });
+    Memory::default().with("rows", &columns, vec![script])
+}
+
+fn by_the_key(kind: &str, size: &str) -> Vec<NodeDecl> {
+    let aggregate = json!({ "n": "count(k)", "sum": "sum(k)", "mean": "avg(k)", "least": "min(k)", "most": "max(k)" });
+    vec![
+        node("rows", "memory", &[], json!({ "event_time": "t", "max_delay": "10m" })),
+        node("window", kind, &["rows"], json!({ size: "40m", "by": ["k"], "aggregate": aggregate })),
+        node("kept", "collect", &["window"], json!({})),
+    ]
+}
+
+#[tokio::test]
+async fn a_key_that_was_widened_keeps_its_state_at_any_parallelism() {
+    for (kind, size) in [("tumbling_window", "size"), ("session_window", "gap")] {
+        let (expected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
+        let nodes = || by_the_key(kind, size);
+        let reference = attempt_at(&folder.path().join("reference"), keyed_by(DataType::BigInt, &[]), &expected, 1, nodes()).await;
+        assert_eq!((reference.state, reference.cause), (RunState::Finished, None), "{kind}");
+        for parallelism in [[3, 2], [1, 3]] {
+            let (collected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
+            let breaks = keyed_by(DataType::Integer, &[Script::Break("pulled the plug")]);
+            let outcome = attempt_at(folder.path(), breaks, &collected, parallelism[0], nodes()).await;
+            assert_eq!(outcome.cause.unwrap().diagnostic.code.as_ref(), "MR0598", "{kind}");
+            let outcome = attempt_at(folder.path(), keyed_by(DataType::BigInt, &[]), &collected, parallelism[1], nodes()).await;
+            assert_eq!((outcome.state, outcome.cause), (RunState::Finished, None), "{kind}");
+            assert_eq!(outcome.summary.nodes, reference.summary.nodes, "the counts of {kind} go on");
+            Table::from_frames(&expected.frames("kept")).assert_same(&Table::from_frames(&collected.frames("kept")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_a_type_that_its_state_does_not_fit_is_refused_by_its_name() {
+    let (collected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
+    let nodes = || by_the_key("tumbling_window", "size");
+    let breaks = keyed_by(DataType::Integer, &[Script::Break("pulled the plug")]);
+    attempt_at(folder.path(), breaks, &collected, 2, nodes()).await;
+    let cause = attempt_at(folder.path(), keyed_by(DataType::Double, &[]), &collected, 3, nodes()).await.cause.unwrap();
+    let said = cause.diagnostic.to_string();
+    assert!(said.contains("MR0423") && said.contains("key `k` was INTEGER, and is DOUBLE now"), "{said}");
 }

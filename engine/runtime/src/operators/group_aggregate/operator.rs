@@ -17,6 +17,7 @@ use crate::operators::window::assign::Fates;
 use crate::operators::window::bind::Aggregation;
 use crate::operators::window::intake::{Intake, Taken};
 use crate::operators::window::states::{PaneShape, Refusal};
+use crate::operators::window::widened;
 
 /// The port of rows that could not be computed: none are late here.
 const QUARANTINED: usize = 1;
@@ -174,10 +175,10 @@ impl AggregateOperator {
         self.add(0..found.len(), &mut rows).map(drop)
     }
 
-    /// The types that a snapshot is made of: of others it cannot be read.
-    fn types(&self) -> String {
+    /// What a snapshot says of itself after its types: another's cannot be read.
+    fn way(&self) -> String {
         let latest = self.latest.as_ref().map_or_else(String::new, |latest| format!("; rows of {}", latest.types()));
-        format!("{}, {:?}{latest}", self.shape.types(), self.holding)
+        format!(", {:?}{latest}", self.holding)
     }
 }
 
@@ -217,7 +218,7 @@ impl Operator for AggregateOperator {
 
     fn snapshot(&mut self, writer: &mut SnapshotWriter) -> RunResult<()> {
         writer.shared().i64(self.watermark);
-        writer.shared().text(&self.types());
+        writer.shared().text(&format!("{}{}", self.shape.types(), self.way()));
         self.table.save(KEYS, writer)?;
         self.latest.as_ref().map_or(Ok(()), |latest| latest.save(LATEST, writer))
     }
@@ -228,10 +229,12 @@ impl Operator for AggregateOperator {
         for mut shared in snapshot.shared() {
             let watermark = shared.i64()?;
             least = Some(least.map_or(watermark, |least| least.min(watermark)));
-            let (kept, now) = (shared.text()?, self.types());
-            if kept != now {
-                return Err(shared.damaged(format!("it is of columns of types {kept}, and the input has {now} now")).into());
-            }
+            let (kept, way) = (shared.text()?, self.way());
+            let Some(types) = kept.strip_suffix(way.as_str()) else {
+                let now = format!("{}{way}", self.shape.types());
+                return Err(widened::other_types(format!("its state is of columns of types {kept}, and now they are {now}")));
+            };
+            widened::check(&self.shape, types, false)?;
         }
         self.watermark = self.watermark.max(least.unwrap_or(i64::MIN));
         for (_, mut record) in snapshot.keyed(groups) {

@@ -4,6 +4,7 @@ use millrace_state::snapshot::SnapshotWriter;
 
 use crate::checkpoint::OperatorSnapshot;
 use crate::error::RunResult;
+use crate::operators::window::widened::other_types;
 
 /// Writes the watermark and the types.
 pub fn write_shared(watermark: i64, types: &str, writer: &mut SnapshotWriter) {
@@ -20,7 +21,7 @@ pub fn read_shared(snapshot: &OperatorSnapshot<'_>, types: &str) -> RunResult<i6
         least = Some(least.map_or(watermark, |least| least.min(watermark)));
         let kept = shared.text()?;
         if kept != types {
-            return Err(shared.damaged(format!("it is of rows of types {kept}, and the input has {types} now")).into());
+            return Err(other_types(format!("its state is of rows of types {kept}, and the input has {types} now")));
         }
     }
     Ok(least.unwrap_or(i64::MIN))

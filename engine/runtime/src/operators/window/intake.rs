@@ -68,7 +68,9 @@ impl Intake {
             parameter: call.parameter.clone(),
             distinct: call.distinct,
         });
-        PaneShape { keys: plan.rows.keys.iter().map(|(_, data_type)| *data_type).collect(), aggregates: aggregates.collect(), beside: "" }
+        let keys = plan.rows.keys.iter().map(|(name, data_type)| (name.to_string(), *data_type));
+        let (key_names, keys) = keys.unzip();
+        PaneShape { keys, key_names, aggregates: aggregates.collect(), beside: "" }
     }
 
     pub fn on_overflow(&self) -> OnOverflow {

@@ -70,6 +70,7 @@ mod spill;
 pub(super) mod states;
 mod timed;
 mod tumbling;
+pub(super) mod widened;
 mod zoned;
 
 pub use count::{CountWindow, CountWindowSpec};

@@ -3,6 +3,7 @@
 use millrace_state::snapshot::SnapshotWriter;
 
 use super::states::PaneShape;
+use super::widened;
 use crate::checkpoint::OperatorSnapshot;
 use crate::error::RunResult;
 
@@ -19,11 +20,7 @@ pub fn read_shared(snapshot: &OperatorSnapshot<'_>, shape: &PaneShape) -> RunRes
     for mut shared in snapshot.shared() {
         let of = shared.i64()?;
         watermark = Some(watermark.map_or(of, |least| least.min(of)));
-        let (kept, now) = (shared.text()?, shape.types());
-        let is_extended = now.strip_prefix(kept).is_some_and(|more| more.is_empty() || kept.is_empty() || more.starts_with(", "));
-        if !is_extended {
-            return Err(shared.damaged(format!("it is of columns of types {kept}, and the input has {now} now")).into());
-        }
+        widened::check(shape, shared.text()?, true)?;
     }
     Ok(watermark.unwrap_or(i64::MIN))
 }

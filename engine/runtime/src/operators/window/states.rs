@@ -30,6 +30,8 @@ pub struct AggregateShape {
 #[derive(Debug, Clone, Default)]
 pub struct PaneShape {
     pub keys: Vec<Type>,
+    /// What the input calls them.
+    pub key_names: Vec<String>,
     pub aggregates: Vec<AggregateShape>,
     /// What stands beside the states in a snapshot, in a word; nothing where a result is told once.
     pub beside: &'static str,
