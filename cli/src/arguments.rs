@@ -162,6 +162,6 @@ pub struct StudioArguments {
 }
 
 /// A size with its unit, in bytes.
-fn size(text: &str) -> Result<u64, String> {
+pub fn size(text: &str) -> Result<u64, String> {
     ByteSize::parse(text).map(|size| size.bytes)
 }

@@ -39,6 +39,18 @@ impl Duck {
         Ok(self.connection.execute_batch(&format!("COPY ({sql}) TO '{}' (FORMAT parquet)", path.replace('\'', "''")))?)
     }
 
+    /// Has the table `bids` hold what a file does.
+    pub fn take_bids(&self, path: &str) -> anyhow::Result<()> {
+        let table = format!("CREATE TABLE bids AS FROM read_parquet('{}')", path.replace('\'', "''"));
+        Ok(self.connection.execute_batch(&table)?)
+    }
+
+    /// Has `bid` be the bids among the events before one, or all.
+    pub fn show_bids(&self, before: Option<u64>) -> anyhow::Result<()> {
+        let condition = before.map_or_else(String::new, |before| format!(" WHERE event_number < {before}"));
+        Ok(self.connection.execute_batch(&format!("CREATE OR REPLACE TEMP VIEW bid AS FROM bids{condition}"))?)
+    }
+
     /// Has `rows` be what these files hold.
     pub fn read_parquet(&self, glob: &str) -> anyhow::Result<()> {
         let view = format!("CREATE OR REPLACE TEMP VIEW rows AS SELECT * FROM read_parquet('{}')", glob.replace('\'', "''"));
@@ -62,7 +74,7 @@ impl Duck {
         checksum.rows = next()?.whole() as u64;
         for ((column, sum), float) in workload.columns.iter().zip(&mut checksum.sums).zip(&mut checksum.floats) {
             match (column, next()?) {
-                (Column::Whole(_), number) => *sum = number.whole() as i64,
+                (Column::Whole(_) | Column::Text(_), number) => *sum = number.whole() as i64,
                 (Column::Float(_), Number::Float(value)) => *float = value,
                 (Column::Float(_), Number::Whole(value)) => *float = value as f64,
             }

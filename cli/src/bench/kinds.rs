@@ -2,6 +2,7 @@
 //!
 //! Neither can be written in a pipeline file that anything else runs: the engine of the bench alone knows them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use millrace_engine::model::catalog::schema_of;
 use millrace_engine::model::id::MAIN_PORT;
 use millrace_engine::model::types::SchemaRef;
-use millrace_engine::model::{Category, DataType, Diagnostic, Diagnostics, Field, Inputs, KindInfo, NodeDecl, PortInfo, Schema};
+use millrace_engine::model::{Category, ChangeMode, Diagnostic, Diagnostics, Inputs, KindInfo, NodeDecl, PortInfo};
 use millrace_engine::plan::kind::Payload;
 use millrace_engine::plan::{BindInput, Bound, BoundNode, Distribution, Kind, OutputPort};
 use millrace_engine::runtime::batch::quarantine_schema;
@@ -17,13 +18,14 @@ use millrace_engine::runtime::connector::{
     BadRecord, Committable, ConnectorContext, Finality, Read, Sink, SinkFactory, Source, SourceFactory, SourceProgress, SourceRows,
 };
 use millrace_engine::runtime::files::Files;
+use millrace_engine::runtime::guarantee::{Promise, Replay};
 use millrace_engine::runtime::registry::Entry;
 use millrace_engine::runtime::{Batch, RunError, RunResult};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checksum::Checksum;
-use super::table::Table;
+use super::checksum::{Checksum, Net};
+use super::prepared::Prepared;
 
 /// What the sinks of a run have seen, and when its rows began.
 #[derive(Default)]
@@ -34,6 +36,8 @@ pub struct Seen {
     first_row: OnceLock<Instant>,
     /// By result: how long after the row that closed its window was to be sent, in nanoseconds.
     latencies: Mutex<Vec<u64>>,
+    /// The longest time in which a source was not asked for a batch, in nanoseconds.
+    longest_wait: AtomicU64,
 }
 
 impl Seen {
@@ -46,6 +50,11 @@ impl Seen {
         self.first_row.get().copied()
     }
 
+    /// The longest time in which a source was not asked for a batch since this was last asked.
+    pub fn take_longest_wait(&self) -> Duration {
+        Duration::from_nanos(self.longest_wait.swap(0, Ordering::Relaxed))
+    }
+
     pub fn latencies(&self) -> Vec<u64> {
         self.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -53,17 +62,17 @@ impl Seen {
 
 /// What the bench's kinds of one engine share: the rows, and who watches the run at hand.
 pub struct Stage {
-    table: Arc<Table>,
+    rows: Arc<dyn Prepared>,
     seen: Mutex<Arc<Seen>>,
 }
 
 impl Stage {
-    pub fn new(table: Arc<Table>) -> Arc<Stage> {
-        Arc::new(Stage { table, seen: Mutex::default() })
+    pub fn new(rows: Arc<dyn Prepared>) -> Arc<Stage> {
+        Arc::new(Stage { rows, seen: Mutex::default() })
     }
 
-    pub fn table(&self) -> &Table {
-        &self.table
+    pub fn rows(&self) -> &dyn Prepared {
+        self.rows.as_ref()
     }
 
     /// Begins a run: what was seen of the one before is let go.
@@ -98,6 +107,9 @@ struct SinkSpec {
     /// Whether to note for each result how late it came after what closed its window.
     #[serde(default)]
     latency: bool,
+    /// Of rows that replace each other by key, these columns: what is left counts in the end. Every change counts if absent.
+    #[serde(default)]
+    net_by: Vec<String>,
 }
 
 fn info(name: &'static str, category: Category, schema: fn() -> serde_json::Value) -> KindInfo {
@@ -144,19 +156,22 @@ impl Kind for BenchRows {
 
 #[async_trait]
 impl SourceFactory for BenchRows {
+    fn replay(&self) -> Promise<Replay> {
+        Promise { what: Replay::FromOffset, needs: "" }
+    }
+
     async fn discover(&self, _: &NodeDecl, _: &ConnectorContext) -> Result<SchemaRef, Diagnostic> {
-        let columns = [("t", DataType::Timestamp), ("k", DataType::BigInt), ("v", DataType::BigInt)];
-        Ok(Arc::new(Schema::new(columns.map(|(name, data_type)| Field::required(name, data_type)).to_vec())))
+        Ok(Arc::new(self.stage.rows.schema()))
     }
 
     /// Partition i of n hands out every nth batch, so that event time moves in all of them together.
     async fn open(&self, node: &Arc<BoundNode>, context: &ConnectorContext) -> RunResult<Vec<Box<dyn Source>>> {
         let spec: &RowsSpec = node.payload.get().ok_or_else(|| RunError::bug("bench rows without their plan"))?;
-        let (table, tasks) = (&self.stage.table, u64::from(context.tasks.max(1)));
+        let (rows, tasks) = (&self.stage.rows, u64::from(context.tasks.max(1)));
         let open = |number: u64| -> Box<dyn Source> {
-            let hand = Hand { table: table.clone(), number, partitions: tasks, next: number, end: spec.rows / table.batch_rows() };
+            let hand = Hand { rows: rows.clone(), number, partitions: tasks, next: number, end: spec.rows / rows.batch_rows() };
             match spec.pace {
-                None => Box::new(Whole { hand }),
+                None => Box::new(Whole { hand, seen: self.stage.seen(), given_at: None }),
                 Some(pace) => Box::new(Paced::new(hand, pace / tasks as f64, self.stage.seen())),
             }
         };
@@ -170,7 +185,7 @@ impl SourceFactory for BenchRows {
 
 /// Which batches of the table a partition has yet to give.
 struct Hand {
-    table: Arc<Table>,
+    rows: Arc<dyn Prepared>,
     number: u64,
     partitions: u64,
     next: u64,
@@ -194,6 +209,8 @@ impl Hand {
 /// Hands out batches as fast as they are taken.
 struct Whole {
     hand: Hand,
+    seen: Arc<Seen>,
+    given_at: Option<Instant>,
 }
 
 #[async_trait]
@@ -207,9 +224,14 @@ impl Source for Whole {
         if hand.next >= hand.end {
             return Ok(Read::End);
         }
-        let frame = hand.table.batch(hand.next)?;
-        let first_position = hand.next * hand.table.batch_rows();
+        if let Some(given_at) = self.given_at {
+            let wait = u64::try_from(given_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.seen.longest_wait.fetch_max(wait, Ordering::Relaxed);
+        }
+        let frame = hand.rows.batch(hand.next)?;
+        let first_position = hand.next * hand.rows.batch_rows();
         hand.next += hand.partitions;
+        self.given_at = Some(Instant::now());
         Ok(Read::Rows(SourceRows { frame, first_position, ..SourceRows::default() }))
     }
 
@@ -281,14 +303,15 @@ impl Source for Paced {
             }
             tokio::time::sleep(self.wait(after)).await;
         };
-        let rows = due.min(max_rows as u64).min(self.hand.table.batch_rows() - self.within);
+        let rows = due.min(max_rows as u64).min(self.hand.rows.batch_rows() - self.within);
         let at = |row: u64| (row as f64 * 1e6 / self.rows_per_second) as i64;
         let times = (self.given..self.given + rows).map(at).collect();
-        let frame = self.hand.table.batch_at(self.hand.next, self.within as usize, times)?;
+        let frame = self.hand.rows.batch_at(self.hand.next, self.within as usize, times)?;
+        let frame = frame.ok_or_else(|| RunError::bug("rows with times of their own were to be paced"))?;
         let first_position = self.given;
         self.given += rows;
         self.within += rows;
-        if self.within == self.hand.table.batch_rows() {
+        if self.within == self.hand.rows.batch_rows() {
             (self.within, self.hand.next) = (0, self.hand.next + self.hand.partitions);
         }
         Ok(Read::Rows(SourceRows { frame, first_position, ..SourceRows::default() }))
@@ -325,6 +348,10 @@ impl Kind for BenchSink {
         &self.info
     }
 
+    fn takes(&self, _: &ChangeMode) -> bool {
+        true
+    }
+
     fn bind(&self, input: &BindInput<'_>, found: &mut Diagnostics) -> Option<Bound> {
         let spec: SinkSpec = input.spec(found)?;
         Some(Bound { outputs: Vec::new(), distribution: Distribution::Any, payload: Payload::new(spec) })
@@ -335,7 +362,9 @@ impl Kind for BenchSink {
 impl SinkFactory for BenchSink {
     async fn create(&self, node: &Arc<BoundNode>, _: &ConnectorContext) -> RunResult<Box<dyn Sink>> {
         let spec: &SinkSpec = node.payload.get().ok_or_else(|| RunError::bug("a bench's sink without its plan"))?;
-        Ok(Box::new(Checked { seen: self.stage.seen(), notes_latency: spec.latency, own: Checksum::default(), latencies: Vec::new() }))
+        let net = (!spec.net_by.is_empty()).then(|| Net::new(&spec.net_by));
+        let (seen, notes_latency) = (self.stage.seen(), spec.latency);
+        Ok(Box::new(Checked { seen, notes_latency, own: Checksum::default(), net, latencies: Vec::new() }))
     }
 
     async fn commit(&self, _: &Arc<BoundNode>, _: &ConnectorContext, _: Vec<Committable>, _: Finality) -> RunResult<()> {
@@ -347,6 +376,7 @@ struct Checked {
     seen: Arc<Seen>,
     notes_latency: bool,
     own: Checksum,
+    net: Option<Net>,
     latencies: Vec<u64>,
 }
 
@@ -369,7 +399,10 @@ impl Sink for Checked {
         if self.notes_latency {
             self.note_latency(batch)?;
         }
-        self.own.add(batch.frame())?;
+        match &mut self.net {
+            Some(net) => net.add(batch.frame(), &mut self.own)?,
+            None => self.own.add(batch.frame())?,
+        }
         Ok(Vec::new())
     }
 

@@ -4,25 +4,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use millrace_engine::wire::message::StopMode;
 use serde::Serialize;
 
 use super::Setting;
 use super::kinds::Stage;
+use super::prepared::Prepared;
 use super::process;
 use super::runner::Runner;
 use super::table::Table;
 use super::throughput;
-use super::workload;
+use super::workload::{self, Variant};
 
-/// How long rows flow for a latency.
-const LATENCY_SECONDS: f64 = 10.0;
 /// Results of the first windows are left out: memory is taken then, and code read.
 const WARM_UP: f64 = 0.2;
 /// Starts that are timed.
 const STARTS: usize = 50;
-/// How long a pipeline idles while its processor time is taken.
-const IDLE_TIME: Duration = Duration::from_secs(10);
 /// Pipelines that idle together.
 const IDLE_PIPELINES: u64 = 1_000;
 /// Rows in a batch while latency counts.
@@ -56,7 +52,7 @@ pub async fn latency(setting: &Setting) -> anyhow::Result<Latency> {
     };
     let pace = setting.pace.or(highest.map(|rate| rate / 2.0)).unwrap_or(1e6);
     let table = Arc::new(Table::new(LATENCY_BATCH_ROWS, setting.keys));
-    let rows = ((pace * LATENCY_SECONDS) as u64).next_multiple_of(table.batch_rows() * u64::from(setting.parallelism));
+    let rows = ((pace * setting.seconds.as_secs_f64()) as u64).next_multiple_of(table.batch_rows() * u64::from(setting.parallelism));
     let runner = Runner::new(Stage::new(table), setting.parallelism, 1)?;
     let cpu = process::cpu_seconds();
     let (job, seen) = runner
@@ -105,7 +101,8 @@ pub async fn start(setting: &Setting) -> anyhow::Result<Start> {
     let runner = Runner::new(Stage::new(Arc::new(Table::new(LATENCY_BATCH_ROWS, setting.keys))), setting.parallelism, 1)?;
     let work = workload::find("projection").context("the bench `projection` is not there")?;
     let rows = LATENCY_BATCH_ROWS * u64::from(setting.parallelism);
-    let text = work.pipeline(&format!("kind = \"bench_rows\"\nrows = {rows}"), setting.keys);
+    let variant = Variant { keys: setting.keys, ..Variant::default() };
+    let text = work.pipeline(&format!("kind = \"bench_rows\"\nrows = {rows}"), &variant);
     let mut took = Vec::with_capacity(STARTS);
     for _ in 0..STARTS {
         let launched = Instant::now();
@@ -139,18 +136,18 @@ pub async fn idle(setting: &Setting) -> anyhow::Result<Idle> {
     let runner = Runner::new(Stage::new(Arc::new(Table::new(1, 1))), setting.parallelism, pipelines as usize)?;
     let work = workload::find("tumble").context("the bench `tumble` is not there")?;
     // A row a day: nothing comes.
-    let text = work.pipeline("kind = \"bench_rows\"\nrows = 1000000000\npace = 0.00001", setting.keys);
+    let variant = Variant { keys: setting.keys, ..Variant::default() };
+    let text = work.pipeline("kind = \"bench_rows\"\nrows = 1000000000\npace = 0.00001", &variant);
     let before = process::rss_bytes();
     let mut jobs = vec![runner.start(&text).await?.0];
-    let one_cpu_percent = cpu_percent_over(IDLE_TIME).await;
+    let one_cpu_percent = cpu_percent_over(setting.seconds).await;
     for _ in 1..pipelines {
         jobs.push(runner.start(&text).await?.0);
     }
-    let all_cpu_percent = cpu_percent_over(IDLE_TIME).await;
+    let all_cpu_percent = cpu_percent_over(setting.seconds).await;
     let all_bytes = process::rss_bytes().zip(before).map(|(after, before)| after.saturating_sub(before));
     for job in jobs {
-        runner.client().stop(job, StopMode::Abort).await?;
-        runner.client().wait(job).await?;
+        runner.abort(job).await?;
     }
     Ok(Idle { name: "idle", pipelines, parallelism: setting.parallelism, one_cpu_percent, all_cpu_percent, all_bytes })
 }

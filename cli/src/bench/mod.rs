@@ -3,32 +3,43 @@
 //! The engine is the real one: embedded, its pipelines read from text, its tasks, channels and exchanges as in any run. Only the source and
 //! the sink are the bench's own ([`kinds`]), so that neither a disk nor a format is measured unless asked for.
 
+mod bids;
 mod checksum;
 mod duck;
 mod kinds;
 mod live;
+mod nexmark;
+mod prepared;
 mod process;
 mod runner;
+mod spread;
+mod state;
 mod table;
+mod tell;
 mod throughput;
 mod workload;
 
+use std::time::Duration;
+
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use millrace_engine::model::field;
 use serde::Serialize;
 
+use crate::arguments::size;
 use crate::exit;
 use crate::output::{complain, say};
-use crate::run::grouped;
-use live::{Idle, Latency, Start};
-use throughput::Throughput;
-use workload::WORKLOADS;
+use tell::tell;
+use workload::Over;
 
 /// Benches that are not a workload.
-const OTHERS: [(&str, &str); 3] = [
+const OTHERS: [(&str, &str); 6] = [
     ("latency", "how late results are at half the highest rate of `tumble`, or at --pace"),
     ("start", "from the deployment of a pipeline to its first row"),
     ("idle", "processor and memory of one pipeline to which nothing comes, and of a thousand"),
+    ("checkpoint", "the rate with --state-bytes of state and an epoch every --checkpoint-every, beside that without epochs"),
+    ("restore", "from the start of an engine to the first row of a run with --state-bytes in its epoch"),
+    ("spill", "the rate with --state-bytes of state under a --budget, beside that in memory"),
 ];
 
 #[derive(Debug, Args)]
@@ -39,9 +50,10 @@ pub struct BenchArguments {
     /// Says what can be measured
     #[arg(long)]
     pub list: bool,
-    /// Rows of the larger of the two runs; for `idle` the pipelines
-    #[arg(long, value_name = "N", default_value_t = 40_000_000)]
-    pub events: u64,
+    /// Rows of the larger of the two runs, for Nexmark its events, for `idle` the pipelines; 40,000,000, for Nexmark 10,000,000, for `idle`
+    /// 1000 if absent
+    #[arg(long, value_name = "N")]
+    pub events: Option<u64>,
     /// Tasks per node, and DuckDB's threads; the number of cores if absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub parallelism: Option<u32>,
@@ -60,6 +72,21 @@ pub struct BenchArguments {
     /// For `latency`: rows a second, instead of half the highest rate
     #[arg(long, value_name = "ROWS")]
     pub pace: Option<f64>,
+    /// Compares the results with DuckDB's, and measures nothing
+    #[arg(long)]
+    pub check: bool,
+    /// How often an epoch begins; none does if absent, but for `checkpoint` (10s) and `restore` (2s)
+    #[arg(long, value_name = "DURATION", value_parser = field::Duration::parse)]
+    pub checkpoint_every: Option<field::Duration>,
+    /// About how much state there is; 1GB, for `spill` 8GB if absent
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub state_bytes: Option<u64>,
+    /// For `spill`: how much of it memory may hold; an eighth if absent
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub budget: Option<u64>,
+    /// How long `latency`, `idle` and `checkpoint` look, each time; 10, for `checkpoint` 30 if absent
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub seconds: Option<u64>,
     /// Prints what was measured as JSON
     #[arg(long)]
     pub json: bool,
@@ -84,32 +111,58 @@ pub struct Setting {
     from: From,
     repeat: u32,
     pace: Option<f64>,
+    checkpoint_every: Option<field::Duration>,
+    state_bytes: u64,
+    budget: u64,
+    seconds: Duration,
+}
+
+impl Setting {
+    /// What was not said is as the bench of this name has it.
+    fn of(name: &str, arguments: &BenchArguments) -> Setting {
+        let cores = || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        let events = match workload::find(name).map(|workload| workload.over) {
+            Some(Over::Bids) => 10_000_000,
+            Some(Over::Rows) => 40_000_000,
+            None if name == "idle" => 1_000,
+            None => 40_000_000,
+        };
+        let state_bytes = arguments.state_bytes.unwrap_or(if name == "spill" { 8_000_000_000 } else { 1_000_000_000 });
+        Setting {
+            events: arguments.events.unwrap_or(events),
+            parallelism: arguments.parallelism.unwrap_or_else(cores),
+            keys: arguments.keys,
+            batch_rows: arguments.batch_rows.next_multiple_of(table::ROWS_PER_STEP),
+            from: arguments.from,
+            repeat: arguments.repeat,
+            pace: arguments.pace,
+            checkpoint_every: arguments.checkpoint_every,
+            state_bytes,
+            budget: arguments.budget.unwrap_or(state_bytes / 8),
+            seconds: Duration::from_secs(arguments.seconds.unwrap_or(if name == "checkpoint" { 30 } else { 10 })),
+        }
+    }
 }
 
 /// Measures, and says what came of it. Gives the exit code.
 pub async fn bench(arguments: BenchArguments) -> anyhow::Result<u8> {
-    let cores = || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    let Some(name) = arguments.name.filter(|_| !arguments.list) else {
+    let Some(name) = arguments.name.as_deref().filter(|_| !arguments.list) else {
         list()?;
         return Ok(exit::DONE);
     };
     if arguments.pace.is_some_and(|pace| !(pace.is_finite() && pace >= 1.0)) {
         bail!("--pace is at least one row a second");
     }
-    let setting = Setting {
-        events: arguments.events,
-        parallelism: arguments.parallelism.unwrap_or_else(cores),
-        keys: arguments.keys,
-        batch_rows: arguments.batch_rows,
-        from: arguments.from,
-        repeat: arguments.repeat,
-        pace: arguments.pace,
-    };
-    match (name.as_str(), workload::find(&name)) {
-        (_, Some(workload)) => tell(&throughput::measure(workload, &setting).await?, arguments.json, throughput_lines),
-        ("latency", _) => tell(&live::latency(&setting).await?, arguments.json, latency_lines),
-        ("start", _) => tell(&live::start(&setting).await?, arguments.json, start_lines),
-        ("idle", _) => tell(&live::idle(&setting).await?, arguments.json, idle_lines),
+    let (setting, json) = (Setting::of(name, &arguments), arguments.json);
+    match (name, workload::find(name)) {
+        (_, Some(workload)) if arguments.check => tell(&throughput::check(workload, &setting).await?, json),
+        (_, Some(workload)) => tell(&throughput::measure(workload, &setting).await?, json),
+        ("latency", _) => tell(&live::latency(&setting).await?, json),
+        ("start", _) => tell(&live::start(&setting).await?, json),
+        ("idle", _) => tell(&live::idle(&setting).await?, json),
+        ("checkpoint", _) => tell(&state::checkpoint(&setting).await?, json),
+        ("restore", _) => tell(&state::restore(&setting).await?, json),
+        ("spill", _) => tell(&state::spill(&setting).await?, json),
         _ => {
             complain(format_args!("error: there is no bench `{name}`; `millrace bench --list` names them"));
             return Ok(exit::USAGE);
@@ -119,71 +172,6 @@ pub async fn bench(arguments: BenchArguments) -> anyhow::Result<u8> {
 }
 
 fn list() -> anyhow::Result<()> {
-    let workloads = WORKLOADS.iter().map(|workload| (workload.name, workload.what));
-    workloads.chain(OTHERS).try_for_each(|(name, what)| say(format_args!("{name:12}{what}")))
-}
-
-fn tell<T: Serialize>(measured: &T, json: bool, lines: impl Fn(&T) -> Vec<[String; 2]>) -> anyhow::Result<()> {
-    if json {
-        return say(serde_json::to_string(measured)?);
-    }
-    lines(measured).iter().try_for_each(|[what, value]| say(format_args!("{what:24}{value}")))
-}
-
-fn line(what: &str, value: String) -> [String; 2] {
-    [what.to_owned(), value]
-}
-
-fn millions(rate: f64) -> String {
-    format!("{:.1} M rows/s", rate / 1e6)
-}
-
-fn mebibytes(bytes: Option<u64>) -> String {
-    bytes.map_or_else(|| "not told by this system".to_owned(), |bytes| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20)))
-}
-
-fn unless_untold(value: Option<f64>, unit: &str) -> String {
-    value.map_or_else(|| "not told by this system".to_owned(), |value| format!("{value:.2} {unit}"))
-}
-
-fn throughput_lines(measured: &Throughput) -> Vec<[String; 2]> {
-    let Throughput { name, events, keys, parallelism, results, .. } = measured;
-    let [least, most] = measured.rows_per_second_range;
-    vec![
-        line(name, format!("{} rows, {} keys, {parallelism} tasks, {} results", grouped(*events), grouped(*keys), grouped(*results))),
-        line("Millrace", format!("{} ({:.1} to {:.1})", millions(measured.rows_per_second), least / 1e6, most / 1e6)),
-        line("DuckDB at rest", millions(measured.duckdb_rows_per_second)),
-        line("ratio", format!("{:.2}", measured.ratio)),
-        line("processor", unless_untold(measured.cpu_seconds, "s")),
-        line("peak memory", mebibytes(measured.peak_rss_bytes)),
-    ]
-}
-
-fn latency_lines(measured: &Latency) -> Vec<[String; 2]> {
-    vec![
-        line("latency", format!("{} results at {}", grouped(measured.results as u64), millions(measured.rows_per_second))),
-        line("p50", format!("{:.2} ms", measured.p50_ms)),
-        line("p90", format!("{:.2} ms", measured.p90_ms)),
-        line("p99", format!("{:.2} ms", measured.p99_ms)),
-        line("max", format!("{:.2} ms", measured.max_ms)),
-        line("processor", unless_untold(measured.cpu_seconds, "s")),
-        line("peak memory", mebibytes(measured.peak_rss_bytes)),
-    ]
-}
-
-fn start_lines(measured: &Start) -> Vec<[String; 2]> {
-    vec![
-        line("start", format!("{} starts, to the first row", measured.starts)),
-        line("p50", format!("{:.2} ms", measured.p50_ms)),
-        line("p90", format!("{:.2} ms", measured.p90_ms)),
-        line("max", format!("{:.2} ms", measured.max_ms)),
-    ]
-}
-
-fn idle_lines(measured: &Idle) -> Vec<[String; 2]> {
-    vec![
-        line("one idle pipeline", unless_untold(measured.one_cpu_percent, "% of a core")),
-        line(&format!("{} idle pipelines", grouped(measured.pipelines)), unless_untold(measured.all_cpu_percent, "% of a core")),
-        line("their memory", mebibytes(measured.all_bytes)),
-    ]
+    let workloads = workload::all().map(|workload| (workload.name, workload.what));
+    workloads.chain(OTHERS).try_for_each(|(name, what)| say(format_args!("{name:13}{what}")))
 }

@@ -18,6 +18,13 @@ fn status_bytes(field: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
+/// The memory that the system could still give, in bytes.
+pub fn available_bytes() -> Option<u64> {
+    let told = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
 /// Clock ticks a second in which Linux tells processor time, on every architecture that we build for.
 const TICKS_PER_SECOND: f64 = 100.0;
 

@@ -8,7 +8,10 @@
 //!
 //! Keys and values come again after [`Table::distinct`] rows, times do not.
 
+use millrace_engine::model::{DataType, Field, Schema};
 use polars::prelude::{Column, DataFrame, Int64Chunked, IntoSeries, PolarsResult, TimeUnit};
+
+use super::prepared::Prepared;
 
 /// Batches that differ in keys and values.
 const DISTINCT_BATCHES: u64 = 1024;
@@ -17,7 +20,7 @@ pub const ROWS_PER_STEP: u64 = 4096;
 /// How far a step goes, in microseconds.
 pub const STEP_US: u64 = 2_500;
 /// When the first row happens: some time in 2001, so that the sums of a checksum stay within 128 bits.
-const FIRST_US: i64 = 1_000_000_000_000_000;
+pub const FIRST_US: i64 = 1_000_000_000_000_000;
 /// What the two multiplications are taken by: a prime below 2^31, so that no product leaves 64 bits, in SQL either.
 const PRIME: u64 = 2_147_483_647;
 
@@ -44,29 +47,9 @@ impl Table {
         Table { batch_rows, keys, batches: (0..DISTINCT_BATCHES).map(batch).collect(), ramp }
     }
 
-    pub fn batch_rows(&self) -> u64 {
-        self.batch_rows
-    }
-
     /// Rows with keys and values of their own.
     pub fn distinct(&self) -> u64 {
         DISTINCT_BATCHES * self.batch_rows
-    }
-
-    /// A batch by its number among all: its times are made as it goes by, its other columns are shared.
-    pub fn batch(&self, number: u64) -> PolarsResult<DataFrame> {
-        let first = FIRST_US + (number * (self.batch_rows / ROWS_PER_STEP) * STEP_US) as i64;
-        let times: Vec<i64> = self.ramp.iter().map(|after| first + after).collect();
-        self.frame(number, times)
-    }
-
-    /// A batch whose rows happen when the caller says, as many as there are times.
-    pub fn batch_at(&self, number: u64, from: usize, times: Vec<i64>) -> PolarsResult<DataFrame> {
-        let rows = times.len();
-        let frame = self.frame_of(number)?.slice(from as i64, rows);
-        let mut columns = vec![stamps(times)];
-        columns.extend(frame.columns().iter().cloned());
-        DataFrame::new(rows, columns)
     }
 
     fn frame(&self, number: u64, times: Vec<i64>) -> PolarsResult<DataFrame> {
@@ -102,13 +85,44 @@ impl Table {
     }
 }
 
+impl Prepared for Table {
+    fn schema(&self) -> Schema {
+        schema()
+    }
+
+    fn batch_rows(&self) -> u64 {
+        self.batch_rows
+    }
+
+    /// Its times are made as it goes by, its other columns are shared.
+    fn batch(&self, number: u64) -> PolarsResult<DataFrame> {
+        let first = FIRST_US + (number * (self.batch_rows / ROWS_PER_STEP) * STEP_US) as i64;
+        let times: Vec<i64> = self.ramp.iter().map(|after| first + after).collect();
+        self.frame(number, times)
+    }
+
+    fn batch_at(&self, number: u64, from: usize, times: Vec<i64>) -> PolarsResult<Option<DataFrame>> {
+        let rows = times.len();
+        let frame = self.frame_of(number)?.slice(from as i64, rows);
+        let mut columns = vec![stamps(times)];
+        columns.extend(frame.columns().iter().cloned());
+        DataFrame::new(rows, columns).map(Some)
+    }
+}
+
+/// The columns of such rows.
+pub fn schema() -> Schema {
+    let columns = [("t", DataType::Timestamp), ("k", DataType::BigInt), ("v", DataType::BigInt)];
+    Schema::new(columns.map(|(name, data_type)| Field::required(name, data_type)).to_vec())
+}
+
 /// What a row's time is after the first's, in microseconds.
-const fn time_after_first(row: u64) -> u64 {
+pub const fn time_after_first(row: u64) -> u64 {
     (row / ROWS_PER_STEP) * STEP_US + (row % ROWS_PER_STEP) * STEP_US / ROWS_PER_STEP
 }
 
 /// The same arithmetic as in [`Table::sql`], for a row among the distinct ones.
-const fn key_and_value(row: u64, keys: u64) -> (i64, i64) {
+pub const fn key_and_value(row: u64, keys: u64) -> (i64, i64) {
     let x1 = (row + 1) * 48_271 % PRIME;
     let x2 = (x1 ^ (x1 >> 15)) * 1_597_334_677 % PRIME;
     let x3 = x2 ^ (x2 >> 16);
@@ -116,11 +130,11 @@ const fn key_and_value(row: u64, keys: u64) -> (i64, i64) {
     ((x3 % keys) as i64, v as i64)
 }
 
-fn integers(name: &str, values: Vec<i64>) -> Column {
+pub fn integers(name: &str, values: Vec<i64>) -> Column {
     Int64Chunked::from_vec(name.into(), values).into_series().into()
 }
 
-fn stamps(times: Vec<i64>) -> Column {
+pub fn stamps(times: Vec<i64>) -> Column {
     Int64Chunked::from_vec("t".into(), times).into_datetime(TimeUnit::Microseconds, None).into_series().into()
 }
 
