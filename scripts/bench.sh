@@ -2,7 +2,7 @@
 # `make bench`: the figures of docs/BENCHMARKS.md, in a release build. Prints them; the document is kept by hand.
 #   RUNS=10   how often the headless run is repeated
 . "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
-stages_total=6
+stages_total=8
 export MILLRACE_BIN_DIR=$CARGO_TARGET_DIR/release
 runs=${RUNS:-10}
 
@@ -88,7 +88,43 @@ projection 40000000 10000 parquet
 tumble 40000000 10000 parquet
 LIST
   for name in latency start idle; do
-    json=$("$millrace" bench "$name" --json --events 82000000)
+    json=$("$millrace" bench "$name" --json)
+    printf '%s\n' "$json" >> "$kept"
+    say "$json"
+  done
+  note "kept in $kept"
+}
+
+# Nexmark beside DuckDB over the same events at rest, and beside what Flink is said to reach on a core.
+nexmark() {
+  local millrace=$MILLRACE_BIN_DIR/millrace kept=$CARGO_TARGET_DIR/bench/nexmark.jsonl query json
+  mkdir -p "$CARGO_TARGET_DIR/bench"
+  : > "$kept"
+  printf '%-12s %11s %12s %12s %6s %12s %8s %8s %9s\n' what events "M events/s" "DuckDB" ratio "M/s a core" "x Flink" "cpu s" "peak MiB"
+  for query in q5 q7 q18 q19; do
+    json=$("$millrace" bench "nexmark-$query" --repeat 3 --json)
+    printf '%s\n' "$json" >> "$kept"
+    printf '%s %s %s %s %s %s %s %s %s\n' "$query" "$(field events <<< "$json")" "$(field rows_per_second <<< "$json")" \
+      "$(field duckdb_rows_per_second <<< "$json")" "$(field ratio <<< "$json")" "$(field rows_per_second_per_core <<< "$json")" \
+      "$(field times_flink <<< "$json")" "$(field cpu_seconds <<< "$json")" "$(field peak_rss_bytes <<< "$json")" |
+      awk '{ printf "%-12s %11d %12.2f %12.2f %6.2f %12.2f %8.0f %8.2f %9.0f\n", $1, $2, $3 / 1e6, $4 / 1e6, $5, $6 / 1e6, $7, $8, $9 / 1048576 }'
+  done
+  note "kept in $kept"
+}
+
+# What much state costs. The last needs memory for all of it once, for comparison, and twice as much on disk: it is smaller where either is scarce.
+state() {
+  local millrace=$MILLRACE_BIN_DIR/millrace kept=$CARGO_TARGET_DIR/bench/state.jsonl memory disk bytes name json
+  mkdir -p "$CARGO_TARGET_DIR/bench"
+  : > "$kept"
+  memory=$(awk '/MemAvailable/ {printf "%d", $2 / 1024 / 1024}' /proc/meminfo)
+  disk=$(df -Pk "${TMPDIR:-/tmp}" | awk 'END {printf "%d", $4 / 1024 / 1024}')
+  bytes=8
+  while [ "$bytes" -gt 1 ] && { [ "$memory" -lt $((bytes * 2)) ] || [ "$disk" -lt $((bytes * 3)) ]; }; do bytes=$((bytes / 2)); done
+  [ "$bytes" = 8 ] || say "$memory GiB of memory and $disk GiB of disk are free: spill is measured with $bytes GB"
+  for name in checkpoint restore "spill --state-bytes ${bytes}GB"; do
+    # shellcheck disable=SC2086
+    json=$("$millrace" bench $name --json)
     printf '%s\n' "$json" >> "$kept"
     say "$json"
   done
@@ -103,4 +139,6 @@ stage "build"     "2 min; first time 25 min" "cargo build --release --workspace 
   cargo build "${workspace[@]}" --release --bins
 stage "headless"  "10 s"                     "the command's own message is above" headless
 stage "engine"    "10 min"                   "the bench's own message is above: results that differ from DuckDB's are told whole" engine
+stage "nexmark"   "4 min"                    "the bench's own message is above" nexmark
+stage "state"     "6 min"                    "the bench's own message is above; it needs memory and disk for 8 GB" state
 stage "studio"    "2 min"                    "npm run bench" npm run --silent --if-present bench

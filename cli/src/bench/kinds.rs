@@ -23,6 +23,7 @@ use millrace_engine::runtime::registry::Entry;
 use millrace_engine::runtime::{Batch, RunError, RunResult};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use super::checksum::{Checksum, Net};
 use super::prepared::Prepared;
@@ -168,14 +169,14 @@ impl SourceFactory for BenchRows {
     async fn open(&self, node: &Arc<BoundNode>, context: &ConnectorContext) -> RunResult<Vec<Box<dyn Source>>> {
         let spec: &RowsSpec = node.payload.get().ok_or_else(|| RunError::bug("bench rows without their plan"))?;
         let (rows, tasks) = (&self.stage.rows, u64::from(context.tasks.max(1)));
-        let open = |number: u64| -> Box<dyn Source> {
+        let open = |number: u64| -> RunResult<Box<dyn Source>> {
             let hand = Hand { rows: rows.clone(), number, partitions: tasks, next: number, end: spec.rows / rows.batch_rows() };
-            match spec.pace {
+            Ok(match spec.pace {
                 None => Box::new(Whole { hand, seen: self.stage.seen(), given_at: None }),
-                Some(pace) => Box::new(Paced::new(hand, pace / tasks as f64, self.stage.seen())),
-            }
+                Some(pace) => Box::new(Paced::new(hand, pace / tasks as f64, self.stage.seen())?),
+            })
         };
-        Ok((0..tasks).map(open).collect())
+        (0..tasks).map(open).collect()
     }
 
     fn max_parallelism(&self, _: &NodeDecl, _: &Files) -> Option<u32> {
@@ -252,7 +253,29 @@ impl Source for Whole {
 const LEAST_WAIT: Duration = Duration::from_micros(500);
 const MOST_WAIT: Duration = Duration::from_secs(3_600);
 /// How long a live source lets rows gather before it hands them out.
-const LINGER_SECONDS: f64 = 0.001;
+const LINGER: Duration = Duration::from_micros(250);
+
+/// Wakes a source as a network would: the runtime's own timer is no finer than a millisecond, and rows that wait for it would count as late.
+struct Metronome {
+    beat: Arc<Notify>,
+}
+
+impl Metronome {
+    fn start() -> RunResult<Metronome> {
+        let beat = Arc::new(Notify::new());
+        let listened = Arc::downgrade(&beat);
+        let tick = move || {
+            while let Some(beat) = listened.upgrade() {
+                beat.notify_one();
+                drop(beat);
+                std::thread::sleep(LINGER);
+            }
+        };
+        let started = std::thread::Builder::new().name("bench-metronome".to_owned()).spawn(tick);
+        started.map_err(|error| RunError::bug(format!("a thread cannot be started: {error}")))?;
+        Ok(Metronome { beat })
+    }
+}
 
 /// Hands out rows when they are due, whether or not those before were taken: a row that waits for the engine has waited all the same
 /// (no coordinated omission). A row's event time is the moment at which it is due, in microseconds after the first.
@@ -260,6 +283,8 @@ struct Paced {
     hand: Hand,
     rows_per_second: f64,
     seen: Arc<Seen>,
+    /// Where more than a row comes between two beats.
+    metronome: Option<Metronome>,
     /// Rows given of this partition.
     given: u64,
     /// Rows given of the batch at hand.
@@ -267,8 +292,10 @@ struct Paced {
 }
 
 impl Paced {
-    fn new(hand: Hand, rows_per_second: f64, seen: Arc<Seen>) -> Self {
-        Paced { hand, rows_per_second, seen, given: 0, within: 0 }
+    fn new(hand: Hand, rows_per_second: f64, seen: Arc<Seen>) -> RunResult<Self> {
+        let is_fast = rows_per_second * LINGER.as_secs_f64() >= 1.0;
+        let metronome = if is_fast { Some(Metronome::start()?) } else { None };
+        Ok(Paced { hand, rows_per_second, seen, metronome, given: 0, within: 0 })
     }
 
     /// How many rows of this partition are due after so long.
@@ -294,14 +321,17 @@ impl Source for Paced {
             return Ok(Read::End);
         }
         let origin = *self.seen.origin.get_or_init(Instant::now);
-        let gathered = ((self.rows_per_second * LINGER_SECONDS) as u64).clamp(1, max_rows.max(1) as u64);
+        let gathered = ((self.rows_per_second * LINGER.as_secs_f64()) as u64).clamp(1, max_rows.max(1) as u64);
         let due = loop {
             let after = origin.elapsed();
             let due = self.due(after);
             if due >= self.given + gathered {
                 break due - self.given;
             }
-            tokio::time::sleep(self.wait(after)).await;
+            match &self.metronome {
+                Some(metronome) => metronome.beat.notified().await,
+                None => tokio::time::sleep(self.wait(after)).await,
+            }
         };
         let rows = due.min(max_rows as u64).min(self.hand.rows.batch_rows() - self.within);
         let at = |row: u64| (row as f64 * 1e6 / self.rows_per_second) as i64;
