@@ -91,6 +91,7 @@ test('a run that is killed under your eyes goes on from its last checkpoint, and
   assert.match(await told.innerText(), /begins again from epoch \d+ in \d+ ms, and reads [\d,]+ rows again/);
 
   await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
+  await page.getByRole('tab', { name: 'Chart', exact: true }).click();
   await eventually(async () => assert.match(await page.locator('[data-chart="chart"] .legend').innerText(), /JFK\s*-?\d/), 20_000);
   await page.getByRole('button', { name: 'Stop', exact: true }).click();
   await phase(page, 'stopped', 5_000);
