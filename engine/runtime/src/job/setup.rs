@@ -204,6 +204,8 @@ impl Setup<'_> {
         partitions: Vec<(Partition, Option<PartitionPart>)>,
     ) -> RunResult<()> {
         let (chain, boundary) = self.chain(index, vertex, task)?;
+        // A source has no inputs itself, and tells its watermark from its partitions.
+        let resumed = self.resumed(index, vertex, task)?.into_iter().filter(|resumed| resumed.place > 0).collect();
         let (commands, barriers) = mpsc::channel(BARRIERS_AHEAD);
         self.made.commands.push(commands);
         let acknowledger = self.acknowledger(&boundary, task);
@@ -218,6 +220,7 @@ impl Setup<'_> {
             stop: self.lines.stop.clone(),
             commands: barriers,
             acknowledger,
+            resumed,
         };
         self.made.tasks.push(ReadyTask::Source(boundary, Box::new(task)));
         Ok(())
@@ -227,7 +230,7 @@ impl Setup<'_> {
         let (chain, boundary) = self.chain(index, vertex, task)?;
         let (gate, clock) = (self.wiring.gate(index, task), self.shared.host.clock.clone());
         let barriers = self.barriers(&boundary, task);
-        let resumed = self.resumed(index, &boundary.node, task, vertex.parallelism)?;
+        let resumed = self.resumed(index, vertex, task)?;
         let task = OperatorTask { gate, metrics: chain.head_metrics()?, chain, clock, barriers, resumed };
         self.made.tasks.push(ReadyTask::Operator(boundary, Box::new(task)));
         Ok(())
@@ -241,7 +244,7 @@ impl Setup<'_> {
             RateLimiter::new(rate)
         });
         let barriers = self.barriers(&boundary, task);
-        let resumed = self.resumed(index, &boundary.node, task, vertex.parallelism)?;
+        let resumed = self.resumed(index, vertex, task)?;
         let task = SinkTask {
             gate: self.wiring.gate(index, task),
             metrics: chain.head_metrics()?,
@@ -271,17 +274,26 @@ impl Setup<'_> {
         Barriers::new(self.acknowledger(boundary, task), self.lines.hasten.clone())
     }
 
-    /// What a task goes on from: the rows that were in flight to each former task of its vertex, as far as they belong to this one, by key
-    /// group where rows are spread so, else by the number of the task.
-    fn resumed(&self, vertex: usize, head: &NodeId, task: u32, tasks: u32) -> RunResult<Vec<Resumed>> {
+    /// What a task goes on from: the rows that were in flight to former tasks with any of its nodes at their head, as far as they belong to
+    /// this one, by key group where rows are spread so, else by the number of the task. Other tasks may be other chains: a node that has no
+    /// inputs of its own now had them then, and its rows are those that have come the furthest.
+    fn resumed(&self, index: usize, vertex: &Vertex, task: u32) -> RunResult<Vec<Resumed>> {
+        let mut resumed = Vec::new();
+        for (place, node) in vertex.nodes.iter().enumerate().rev() {
+            resumed.extend(self.resumed_at(index, place, node, task, vertex.parallelism)?);
+        }
+        Ok(resumed)
+    }
+
+    fn resumed_at(&self, vertex: usize, place: usize, node: &NodeId, task: u32, tasks: u32) -> RunResult<Vec<Resumed>> {
         let Some(restored) = &self.attempt.restored else { return Ok(Vec::new()) };
         let mut resumed = Vec::new();
-        for former in restored.tasks(head) {
+        for former in restored.tasks(node) {
             let mut rows = Vec::new();
             for (input, bytes) in former.in_flight() {
-                let (input, batch) = (input as usize, Batch::new(self.as_now(head, input as usize, decode_ipc(bytes)?)?));
+                let (input, batch) = (input as usize, Batch::new(self.as_now(node, input as usize, decode_ipc(bytes)?)?));
                 let exchanges = &self.shared.physical.exchanges;
-                let exchange = exchanges.iter().find(|it| it.to_vertex == vertex && it.to == *head && it.input == input);
+                let exchange = exchanges.iter().find(|it| it.to_vertex == vertex && it.to == *node && it.input == input);
                 match exchange.map(|exchange| &exchange.kind) {
                     Some(ExchangeKind::Hash { columns }) => {
                         let mut partitioner = Partitioner::new(columns.clone(), self.shared.physical.key_groups, tasks as usize);
@@ -292,7 +304,9 @@ impl Setup<'_> {
                     _ => {}
                 }
             }
-            resumed.push(Resumed { watermark: former.watermark(), rows });
+            // Within a chain the watermark is the head's to tell, and what the node knows of it is in its own state.
+            let watermark = (place == 0).then(|| former.watermark());
+            resumed.push(Resumed { place, watermark, rows });
         }
         Ok(resumed)
     }

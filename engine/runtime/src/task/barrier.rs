@@ -67,7 +67,10 @@ pub struct Barriers {
 /// overtook them. What it had closed by then stays closed, and what others had still open is not.
 #[derive(Debug)]
 pub struct Resumed {
-    pub watermark: Timestamp,
+    /// The node of the chain that they go to.
+    pub place: usize,
+    /// None where the node is not at the head.
+    pub watermark: Option<Timestamp>,
     pub rows: Vec<InFlight>,
 }
 

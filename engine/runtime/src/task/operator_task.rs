@@ -28,12 +28,8 @@ impl OperatorTask {
     pub async fn run(mut self) -> RunResult<EndReason> {
         let mut turn = Turn::default();
         let mut alarms = Alarms::new(&self.chain.timers(), self.clock.monotonic_ns());
-        for Resumed { watermark, rows } in std::mem::take(&mut self.resumed) {
-            self.chain.advance(watermark).await?;
-            for InFlight { input, batch } in rows {
-                self.chain.deliver(0, input, batch)?;
-                self.chain.flush().await?;
-            }
+        for resumed in std::mem::take(&mut self.resumed) {
+            resume(&mut self.chain, resumed).await?;
         }
         loop {
             let Some(event) = self.next(&mut alarms).await? else { continue };
@@ -92,6 +88,18 @@ impl OperatorTask {
         }
         Ok(event)
     }
+}
+
+/// Delivers rows that were in flight to a former task.
+pub(super) async fn resume(chain: &mut Chain, resumed: Resumed) -> RunResult<()> {
+    if let Some(watermark) = resumed.watermark {
+        chain.advance(watermark).await?;
+    }
+    for InFlight { input, batch } in resumed.rows {
+        chain.deliver(resumed.place, input, batch)?;
+        chain.flush().await?;
+    }
+    Ok(())
 }
 
 /// The next event; a wait for it counts as idle.

@@ -62,8 +62,10 @@ pub async fn run(mut sink: Box<dyn Sink>, mut task: SinkTask, boundary: Boundary
 impl SinkTask {
     async fn write_all(&mut self, sink: &mut dyn Sink) -> RunResult<EndReason> {
         let mut turn = Turn::default();
-        for Resumed { watermark, rows } in std::mem::take(&mut self.resumed) {
-            self.chain.advance(watermark).await?;
+        for Resumed { watermark, rows, .. } in std::mem::take(&mut self.resumed) {
+            if let Some(watermark) = watermark {
+                self.chain.advance(watermark).await?;
+            }
             for InFlight { batch, .. } in rows {
                 self.take(sink, batch).await?;
                 self.chain.flush().await?;

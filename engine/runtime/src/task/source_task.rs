@@ -25,8 +25,9 @@ use crate::source::{Arrived, Partition};
 use crate::task::alarms::{Alarms, Input};
 use crate::task::boundary::TaskReport;
 use crate::task::measured::measured;
+use crate::task::operator_task::resume;
 use crate::task::stop::{StopReceiver, Stopping};
-use crate::task::{Acknowledger, BarrierCommand, Turn};
+use crate::task::{Acknowledger, BarrierCommand, Resumed, Turn};
 use crate::telemetry::TaskMetrics;
 
 pub struct SourceTask {
@@ -42,6 +43,8 @@ pub struct SourceTask {
     pub stop: StopReceiver,
     pub commands: mpsc::Receiver<BarrierCommand>,
     pub acknowledger: Acknowledger,
+    /// Rows that were in flight to nodes of its chain, which former tasks had at their head.
+    pub resumed: Vec<Resumed>,
 }
 
 /// A task's view of one partition.
@@ -92,6 +95,9 @@ impl SourceTask {
 
 impl Reader {
     async fn run(mut self) -> RunResult<EndReason> {
+        for resumed in std::mem::take(&mut self.task.resumed) {
+            resume(&mut self.task.chain, resumed).await?;
+        }
         self.begin().await?;
         let (mut turn, mut is_exhausted) = (Turn::default(), false);
         loop {
