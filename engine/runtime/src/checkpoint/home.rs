@@ -100,6 +100,8 @@ impl StateHome {
     fn load(&self, run: RunId, epoch: u64) -> StateResult<Restored> {
         let paths = Paths { run };
         let missing = |path: &str| StateError::damaged(path, "it is missing");
+        // A manifest whose sync had failed is there, and a power cut would take it away after sinks have committed what it says.
+        self.store.settle(&paths.epoch(epoch))?;
         let manifest = self.manifest(run, epoch)?.ok_or_else(|| missing(&paths.manifest(epoch)))?;
         let mut parts = Vec::with_capacity(manifest.parts.len());
         for entry in &manifest.parts {

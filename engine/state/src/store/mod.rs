@@ -41,7 +41,7 @@ pub trait Store: Send + Sync {
     /// Removes what stands there, if something does. After a crash it may be there again.
     fn remove(&self, path: &str) -> StateResult<()>;
 
-    /// Sees to it that no crash brings back what was removed directly below a path.
+    /// Sees to it that no crash undoes what was done directly below a path: brings back what was removed, or takes away what stands there.
     fn settle(&self, path: &str) -> StateResult<()> {
         let _ = path;
         Ok(())
