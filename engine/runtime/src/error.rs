@@ -1,7 +1,7 @@
 //! What can go wrong while a pipeline runs.
 
 use millrace_model::{Blame, Diagnostic, NodeId};
-use millrace_state::StateError;
+use millrace_state::{StateError, Trouble};
 use thiserror::Error;
 
 use crate::checkpoint::codes;
@@ -86,6 +86,7 @@ impl From<StateError> for RunError {
             StateError::Io { .. } | StateError::Unwritten { .. } => {
                 (codes::IO, "see that the disk has room and that `.millrace` may be written")
             }
+            StateError::Remote { trouble, .. } => at_object_store(*trouble),
             StateError::InUse { .. } => (codes::IN_USE, "wait for that run to end, or stop it"),
             StateError::Damaged { .. } | StateError::Version { .. } => (
                 codes::UNREADABLE,
@@ -93,6 +94,27 @@ impl From<StateError> for RunError {
             ),
         };
         RunError::State { code, message: error.to_string(), help, retryable }
+    }
+}
+
+/// The code of what is the matter with an object store, and what to do.
+const fn at_object_store(trouble: Trouble) -> (&'static str, &'static str) {
+    match trouble {
+        Trouble::Away => (codes::IO, "see that the object store can be reached (AWS_ENDPOINT_URL, AWS_REGION)"),
+        Trouble::Refused => (
+            codes::REFUSED,
+            "see that the key in the environment is right, and may list the bucket and get, put and delete objects below the prefix",
+        ),
+        Trouble::NoBucket => (codes::NO_BUCKET, "create the bucket, or name another in `state` under [pipeline]"),
+        Trouble::NoCredentials => (codes::NO_CREDENTIALS, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        Trouble::NoConditionalCreate => (
+            codes::NO_CONDITIONAL_CREATE,
+            "use an object store that honours `If-None-Match: *`; this one would let two runs go on with one state",
+        ),
+        Trouble::BadAddress => (
+            codes::BAD_PLACE,
+            "write state = \"s3://BUCKET/PREFIX\"; an endpoint is https, on this machine http (or set AWS_ALLOW_HTTP=true)",
+        ),
     }
 }
 

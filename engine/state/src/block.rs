@@ -187,7 +187,7 @@ impl Blocks {
         let (store, path) = (self.home.store()?, self.home.path(&name));
         let bytes = writer.out.as_bytes();
         match self.home {
-            BlockHome::Kept { .. } => store.put(&path, bytes)?,
+            BlockHome::Kept { .. } => store.put_until_kept(&path, bytes)?,
             BlockHome::Scratch(_) => store.put_for_now(&path, bytes)?,
         }
         fault::at("block").map_err(|error| StateError::io(&path, error))?;

@@ -20,4 +20,4 @@ pub mod snapshot;
 pub mod step;
 pub mod store;
 
-pub use error::{StateError, StateResult};
+pub use error::{StateError, StateResult, Trouble};

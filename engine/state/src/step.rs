@@ -1,7 +1,7 @@
 //! Named steps of a run's life, at which the proof of `tests/crash` kills the process.
 //!
 //! In a debug build with `MILLRACE_HALT_AT=NAME` or `NAME:N`, the thread that comes to the step (for the Nth time) says `halted at NAME`
-//! on standard error and stays there until it is killed. A release build knows nothing of this.
+//! on standard error and stays there until it is killed, or until there is a file `MILLRACE_HALT_UNTIL`. A release build knows nothing of this.
 
 /// Comes to a step.
 #[cfg(debug_assertions)]
@@ -19,8 +19,9 @@ pub fn reached(name: &str) {
     let Some((_, time)) = halt.as_ref().filter(|(halt, _)| halt == name) else { return };
     if TIMES.fetch_add(1, Ordering::Relaxed) + 1 == *time {
         eprintln!("halted at {name}");
-        loop {
-            std::thread::park();
+        let until = std::env::var_os("MILLRACE_HALT_UNTIL");
+        while until.as_ref().is_none_or(|file| !std::path::Path::new(file).exists()) {
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The codes of what goes wrong with a run's state.
 
-/// The state cannot be written or read.
+/// The state cannot be written or read: a disk, or an object store that is away.
 pub const IO: &str = "MR0420";
 /// Another run of the same pipeline is under way.
 pub const IN_USE: &str = "MR0421";
@@ -20,3 +20,13 @@ pub const NO_SAVEPOINT: &str = "MR0427";
 pub const KILLED: &str = "MR0429";
 /// A later run has replaced what the sinks had at a savepoint.
 pub const REPLACED: &str = "MR0428";
+/// There is no such bucket.
+pub const NO_BUCKET: &str = "MR0430";
+/// The object store does not let the key do this.
+pub const REFUSED: &str = "MR0431";
+/// The environment has no key for the object store.
+pub const NO_CREDENTIALS: &str = "MR0432";
+/// The object store does not keep what was created once.
+pub const NO_CONDITIONAL_CREATE: &str = "MR0433";
+/// What `state` under `[pipeline]` names cannot be used.
+pub const BAD_PLACE: &str = "MR0434";

@@ -14,13 +14,15 @@ use millrace_state::step::reached;
 use millrace_state::store::{Created, Store};
 use millrace_state::{StateError, StateResult};
 
+use super::claims::{Claims, create_own, newest_from};
 use super::restored::Restored;
 use super::savepoints::Savepoints;
 
 /// A pipeline's state, held by one run at a time.
 #[derive(Clone)]
 pub struct StateHome {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) claims: Claims,
     /// From one epoch's begin to the next one's.
     pub every: Duration,
     /// Whether an unfinished run is given up instead of resumed.
@@ -50,13 +52,15 @@ impl fmt::Debug for StateHome {
 pub struct Found {
     /// The newest complete epoch of the newest run that has one.
     pub restored: Option<Restored>,
+    /// The epochs of whoever goes on from it come after this number.
+    pub after: u64,
     /// Runs that nobody goes on with.
     pub given_up: Vec<RunId>,
 }
 
 impl StateHome {
     pub fn new(store: Arc<dyn Store>, every: Duration, is_fresh: bool) -> Self {
-        StateHome { store, every, is_fresh, from: None, allows: Allowances::default() }
+        StateHome { store, claims: Claims::default(), every, is_fresh, from: None, allows: Allowances::default() }
     }
 
     pub fn savepoints(&self) -> Savepoints {
@@ -80,7 +84,10 @@ impl StateHome {
             let is_other = only.is_some_and(|only| only != run);
             let newest = if self.is_fresh || is_other || found.restored.is_some() { None } else { newest_epoch(self.store.as_ref(), run)? };
             match newest {
-                Some(epoch) => found.restored = Some(self.load(run, epoch)?),
+                Some(epoch) => {
+                    found.restored = Some(self.load(run, epoch)?);
+                    found.after = self.take_over(run, epoch)?;
+                }
                 None => found.given_up.push(run),
             }
         }
@@ -113,16 +120,14 @@ impl StateHome {
         Ok(Restored::new(manifest, parts))
     }
 
-    /// Says that a run begins, before it leaves anything anywhere.
-    pub fn begin(&self, run: RunId) -> StateResult<()> {
-        self.store.put(Paths::newest_run(), run.to_string().as_bytes())?;
-        self.store.put(&Paths { run }.begun(), &[])
-    }
-
     /// Puts a task's part to rest.
     pub fn write_part(&self, run: RunId, epoch: u64, task: TaskId, part: TaskPartWriter) -> StateResult<PartEntry> {
         reached("part-taken");
         let part = part.finish()?;
+        for block in &part.blocks {
+            self.store.keep(&Paths { run }.block(block))?;
+        }
+        reached("blocks-kept");
         let (bytes, checksum) = TaskPart::enclose(&part.payload);
         let path = Paths { run }.part(epoch, &task);
         self.store.put(&path, &bytes)?;
@@ -131,14 +136,14 @@ impl StateHome {
         Ok(PartEntry { task, bytes: bytes.len() as u64, checksum, blocks: part.blocks })
     }
 
-    /// Makes an epoch complete, unless another has.
+    /// Makes an epoch complete, unless another process has, or has claimed the run: that one goes on from this epoch, or knows it not to be one.
     pub fn create_manifest(&self, manifest: &Manifest) -> StateResult<Created> {
         reached("all-parts-written");
         let path = Paths { run: manifest.run }.manifest(manifest.epoch);
-        let created = self.store.create(&path, &manifest.encode()?)?;
+        let created = create_own(self.store.as_ref(), &path, &manifest.encode()?)?;
         fault::at("manifest").map_err(|error| StateError::io(path, error))?;
         reached("manifest-created");
-        Ok(created)
+        Ok(if self.is_mine(manifest.run)? { created } else { Created::Before })
     }
 
     /// Forgets the epochs below one that sinks have committed, and what was never complete. Nothing goes if that one is gone itself: what
@@ -207,7 +212,8 @@ impl StateHome {
         }
         self.forget_blocks(run, self.store.list(&paths.blocks())?)?;
         self.store.remove_folder(&paths.blocks())?;
-        // What a process that was killed had not finished there goes too.
+        // What a process that was killed had not finished there goes too. In their order: on a shared store a run has no `begun` any more
+        // before its claims go, so that who comes back to it always sees that it has lost it.
         for name in self.store.list(&paths.run())? {
             self.store.remove(&format!("{}/{name}", paths.run()))?;
         }
@@ -217,15 +223,26 @@ impl StateHome {
 
 /// The epochs of a run, complete or not.
 pub(super) fn epochs_of(store: &dyn Store, run: RunId) -> StateResult<Vec<u64>> {
-    let names = store.list(&Paths { run }.run())?;
+    Ok(numbers(&store.list(&Paths { run }.run())?))
+}
+
+fn numbers(names: &[String]) -> Vec<u64> {
     let mut epochs: Vec<u64> = names.iter().filter_map(|name| Paths::epoch_of(name)).collect();
     epochs.sort_unstable();
-    Ok(epochs)
+    epochs
 }
 
 /// The newest epoch of a run that has a manifest.
 pub(super) fn newest_epoch(store: &dyn Store, run: RunId) -> StateResult<Option<u64>> {
-    for epoch in epochs_of(store, run)?.into_iter().rev() {
+    let names = store.list(&Paths { run }.run())?;
+    // On a shared store a process that has lost a run may leave something of it after its end.
+    if store.is_shared() && !names.iter().any(|name| Paths::is_begun(name)) {
+        return Ok(None);
+    }
+    let from = newest_from(store, run, &names)?;
+    let mut epochs = numbers(&names);
+    epochs.retain(|epoch| from.is_none_or(|from| from.knows(*epoch)));
+    for epoch in epochs.into_iter().rev() {
         if store.list(&Paths { run }.epoch(epoch))?.iter().any(|name| Paths::is_manifest(name)) {
             return Ok(Some(epoch));
         }

@@ -1,6 +1,7 @@
 //! How a run is kept, and how it goes on: between the decisions of [`millrace_state::checkpoint`] and the tasks.
 
 mod change;
+mod claims;
 pub mod codes;
 mod home;
 mod identity;

@@ -155,7 +155,9 @@ impl Savepoints {
 
     /// Makes a savepoint its run's newest epoch again: its parts, its manifest, and only then everything later goes, the newest last, so
     /// that whatever comes in between is either still as it was or already gone back.
-    pub fn bring_back(&self, name: &SavepointName) -> StateResult<RunId> {
+    ///
+    /// `take_over` is told of it before anything later goes.
+    pub fn bring_back(&self, name: &SavepointName, take_over: impl FnOnce(RunId, u64) -> StateResult<u64>) -> StateResult<RunId> {
         let manifest = self.manifest(name)?.ok_or_else(|| StateError::damaged(name.manifest(), "it is missing"))?;
         let (to, epoch) = (Paths { run: manifest.run }, manifest.epoch);
         for entry in &manifest.parts {
@@ -166,6 +168,7 @@ impl Savepoints {
         }
         self.store.put(&to.begun(), &[])?;
         self.store.put(&to.manifest(epoch), &manifest.encode()?)?;
+        take_over(manifest.run, epoch)?;
         for later in epochs_of(self.store.as_ref(), manifest.run)?.into_iter().filter(|later| *later > epoch) {
             forget_epoch(self.store.as_ref(), manifest.run, later)?;
         }

@@ -82,7 +82,7 @@ impl Coordinator {
     async fn drive(&self) -> Result<EndReason, Failure> {
         let mut attempt = match &self.shared.host.state {
             Some(home) => self.go_on(home).await?,
-            None => Attempt { run_start_us: self.progress.clock.wall_us(), is_durable: false, may_rewind: false, restored: None },
+            None => Attempt { run_start_us: self.progress.clock.wall_us(), is_durable: false, may_rewind: false, restored: None, after: 0 },
         };
         let mut restarts = Restarts::default();
         loop {
@@ -153,23 +153,25 @@ impl Coordinator {
     /// Finds what the run goes on from, gives up what it does not, and takes the sinks there.
     async fn go_on(&self, home: &StateHome) -> Result<Attempt, Failure> {
         reached("looking");
+        let claiming = home.clone();
+        self.blocking(move || Ok(claiming.claim_all()?)).await?;
         let went_back = match &home.from {
             Some(name) => Some(self.go_back(home, name).await?),
             None => None,
         };
         let looking = home.clone();
         let found = self.blocking(move || looking.find(went_back).map_err(RunError::from)).await?;
-        let Found { restored, given_up } = found;
-        for run in given_up {
-            let attempt = Attempt { run_start_us: run.0, is_durable: false, may_rewind: false, restored: None };
+        let Found { restored, after, given_up } = found;
+        for run in given_up.iter().copied() {
+            let attempt = Attempt { run_start_us: run.0, is_durable: false, may_rewind: false, restored: None, after: 0 };
             recover(self.shared.clone(), attempt).await?;
             forget(&self.shared.host.data, home.clone(), run).await;
         }
         let Some(mut restored) = restored else {
             let run_start_us = self.progress.clock.wall_us();
             let beginning = home.clone();
-            self.blocking(move || Ok(beginning.begin(RunId(run_start_us))?)).await?;
-            return Ok(Attempt { run_start_us, is_durable: true, may_rewind: false, restored: None });
+            self.blocking(move || Ok(beginning.begin(RunId(run_start_us), &given_up)?)).await?;
+            return Ok(Attempt { run_start_us, is_durable: true, may_rewind: false, restored: None, after: 0 });
         };
         self.carry(&mut restored, home.allows).map_err(|error| self.failed(&error))?;
         let manifest = restored.manifest.clone();
@@ -179,7 +181,7 @@ impl Coordinator {
         let kept = self.blocking(move || savepoints.newest_of(run).map_err(RunError::from)).await?;
         self.shared.kept_epoch.store(kept, Ordering::Relaxed);
         let may_rewind = went_back.is_some() && home.allows.rewind;
-        let attempt = Attempt { run_start_us: run.0, is_durable: true, may_rewind, restored: Some(Arc::new(restored)) };
+        let attempt = Attempt { run_start_us: run.0, is_durable: true, may_rewind, restored: Some(Arc::new(restored)), after };
         recover(self.shared.clone(), attempt.clone()).await?;
         let finality = match manifest.ending {
             None => Finality::Ongoing,
@@ -199,7 +201,7 @@ impl Coordinator {
     /// # Errors
     /// If rows that sinks have shown since would be taken back or come twice, unless that is allowed.
     async fn go_back(&self, home: &StateHome, name: &SavepointName) -> Result<RunId, Failure> {
-        let (savepoints, name, allows) = (home.savepoints(), name.clone(), home.allows);
+        let (savepoints, name, allows, home) = (home.savepoints(), name.clone(), home.allows, home.clone());
         let sinks = sinks(&self.shared.plan, &self.shared.registry);
         self.blocking(move || {
             let savepoint = savepoints.get(&name)?.ok_or_else(|| no_savepoint(&name))?;
@@ -210,7 +212,7 @@ impl Coordinator {
                 let help = "if that is meant, run with --allow-rewind";
                 return Err(RunError::State { code: codes::COMMITTED_LATER, message, help, retryable: false });
             }
-            Ok(savepoints.bring_back(&name)?)
+            Ok(savepoints.bring_back(&name, |run, epoch| home.take_over(run, epoch))?)
         })
         .await
     }

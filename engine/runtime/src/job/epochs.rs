@@ -137,7 +137,7 @@ impl Epochs {
         let sinks = names.iter().filter(|task| is_sink(task)).count();
         let machine = Coordinator::new(Settings {
             tasks: names.into_iter().collect(),
-            restored: attempt.durability().restored_epoch,
+            after: attempt.after,
             every_ns: home.as_ref().map(|home| nanoseconds(home.every)),
             hasten_after_ns: nanoseconds(shared.options.unaligned_after),
             timeout_ns: nanoseconds(TIMEOUT),
@@ -507,6 +507,7 @@ impl Epochs {
         if *cause == Cause::Superseded {
             return self.progress.epochs().superseded(epoch, self.now());
         }
+        reached("epoch-given-up");
         self.progress.epochs().failed(epoch, in_words(cause), self.now());
         let message = || format!("epoch {epoch} was given up, and the run goes on: {}", in_words(cause));
         self.shared.notices.say(None, NoticeSeverity::Warning, "checkpoint_failed", 1, message);

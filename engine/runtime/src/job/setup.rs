@@ -82,6 +82,8 @@ pub struct Attempt {
     /// Whether it goes back below what sinks have committed.
     pub may_rewind: bool,
     pub restored: Option<Arc<Restored>>,
+    /// Its own epochs come after this number: that of the one it goes on from, or higher.
+    pub after: u64,
 }
 
 impl Attempt {
@@ -355,7 +357,7 @@ impl Setup<'_> {
     }
 
     fn spill_space(&self, node: &NodeId, task: u32, share: Arc<MemoryShare>) -> SpillSpace {
-        let prefix = format!("{node}-{task}-{}", self.attempt.durability().restored_epoch);
+        let prefix = format!("{node}-{task}-{}", self.attempt.after);
         let blocks = Arc::new(Blocks::new(self.blocks.clone(), prefix));
         SpillSpace { share, blocks, key_groups: self.shared.physical.key_groups }
     }

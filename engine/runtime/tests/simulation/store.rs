@@ -58,7 +58,7 @@ fn forgotten_up_to(seed: u64, call: u64) -> bool {
     let disk = SimDisk::new(&world);
     let store = open(&disk, crashes_at(call)).unwrap();
     let home = StateHome::new(store.clone(), Duration::from_secs(1), false);
-    home.begin(RUN).unwrap();
+    home.begin(RUN, &[]).unwrap();
     (1..=3).for_each(|number| epoch(&home, store.as_ref(), number));
     let forgotten = home.forget_below(RUN, 3).and_then(|()| home.forget_run(RUN));
     drop((home, store));
@@ -80,7 +80,7 @@ fn a_run_that_is_forgotten_is_found_as_it_was_or_not_at_all() {
     let disk = SimDisk::new(&world);
     let store = open(&disk, Faults::default()).unwrap();
     let home = StateHome::new(store.clone(), Duration::from_secs(1), false);
-    home.begin(RUN).unwrap();
+    home.begin(RUN, &[]).unwrap();
     (1..=3).for_each(|number| epoch(&home, store.as_ref(), number));
     let first = disk.calls().0 + 1;
     for seed in 0..40 {

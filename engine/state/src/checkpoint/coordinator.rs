@@ -11,8 +11,8 @@ use super::paths::SavepointName;
 pub struct Settings {
     /// All tasks, sources and sinks too.
     pub tasks: BTreeSet<TaskId>,
-    /// The epoch that the run goes on from; 0 for a run that begins.
-    pub restored: u64,
+    /// The number after which epochs begin: that of the one the run goes on from, or higher; 0 for a run that begins.
+    pub after: u64,
     /// From one epoch's begin to the next one's, in nanoseconds; none if there is only the last one, which is kept nowhere.
     pub every_ns: Option<u64>,
     /// Barriers that have not all met by then overtake the rows before them.
@@ -106,7 +106,7 @@ pub struct Coordinator {
 impl Coordinator {
     pub fn new(settings: Settings) -> Self {
         let next_ns = settings.every_ns.map(|every| settings.now_ns.saturating_add(every));
-        let last_epoch = settings.restored;
+        let last_epoch = settings.after;
         Coordinator { settings, last_epoch, current: None, prepared: Vec::new(), asked: Vec::new(), next_ns, ending: None, is_over: false }
     }
 

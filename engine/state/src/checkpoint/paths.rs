@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! run-START/begun
+//! run-START/claim-N               on a store that is shared: the Nth process that goes on with the run
+//! run-START/from-N                where it went on from, and where its own epochs begin
 //! run-START/blocks/NODE-TASK-EPOCH-N
 //! run-START/epoch-N/NODE-TASK.part
 //! run-START/epoch-N/manifest
@@ -35,8 +37,11 @@ pub struct Paths {
 }
 
 const RUN: &str = "run-";
+const BEGUN: &str = "begun";
 const EPOCH: &str = "epoch-";
 const MANIFEST: &str = "manifest";
+const CLAIM: &str = "claim-";
+const FROM: &str = "from-";
 const SAVEPOINTS: &str = "savepoints";
 const REQUESTS: &str = "requests";
 
@@ -109,7 +114,17 @@ impl Paths {
 
     /// Says that the run has begun, before its first epoch: whoever gives it up knows what to clear away.
     pub fn begun(&self) -> String {
-        format!("{}/begun", self.run())
+        format!("{}/{BEGUN}", self.run())
+    }
+
+    /// Says that a process goes on with the run, the `number`th that does.
+    pub fn claim(&self, number: u64) -> String {
+        format!("{}/{CLAIM}{number}", self.run())
+    }
+
+    /// Says where that process went on from.
+    pub fn from(&self, number: u64) -> String {
+        format!("{}/{FROM}{number}", self.run())
     }
 
     pub fn epoch(&self, epoch: u64) -> String {
@@ -146,6 +161,21 @@ impl Paths {
     /// The epoch that a name in a run's folder stands for.
     pub fn epoch_of(name: &str) -> Option<u64> {
         name.strip_prefix(EPOCH)?.parse().ok()
+    }
+
+    /// The number of the claim that a name in a run's folder stands for.
+    pub fn claim_of(name: &str) -> Option<u64> {
+        name.strip_prefix(CLAIM)?.parse().ok()
+    }
+
+    /// The number of the claim whose beginning a name in a run's folder tells.
+    pub fn from_of(name: &str) -> Option<u64> {
+        name.strip_prefix(FROM)?.parse().ok()
+    }
+
+    /// Whether a name in a run's folder says that the run has begun.
+    pub fn is_begun(name: &str) -> bool {
+        name == BEGUN
     }
 
     /// Whether a name in an epoch's folder is its manifest.

@@ -20,9 +20,9 @@ fn ready(what: i64) -> Committable {
 }
 
 /// A source and a sink; an epoch every 10 ns, given up after 100.
-fn durable(restored: u64) -> Coordinator {
+fn durable(after: u64) -> Coordinator {
     let tasks = [task("source"), task("sink")].into();
-    Coordinator::new(Settings { tasks, restored, every_ns: Some(10), hasten_after_ns: 40, timeout_ns: 100, now_ns: 0 })
+    Coordinator::new(Settings { tasks, after, every_ns: Some(10), hasten_after_ns: 40, timeout_ns: 100, now_ns: 0 })
 }
 
 fn inject(epoch: u64, is_last: bool) -> Decision {
@@ -135,8 +135,7 @@ fn whoever_finds_its_epoch_made_by_another_stops() {
 #[test]
 fn a_run_that_keeps_nothing_has_one_epoch_and_commits_it_without_a_manifest() {
     let tasks = [task("source"), task("sink")].into();
-    let mut coordinator =
-        Coordinator::new(Settings { tasks, restored: 0, every_ns: None, hasten_after_ns: 40, timeout_ns: 100, now_ns: 0 });
+    let mut coordinator = Coordinator::new(Settings { tasks, after: 0, every_ns: None, hasten_after_ns: 40, timeout_ns: 100, now_ns: 0 });
     assert_eq!(coordinator.wake_at_ns(), None);
     assert_eq!(coordinator.end(Ending::Finished, 5), [inject(1, true)]);
     coordinator.prepared(1, ready(1));

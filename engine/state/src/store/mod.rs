@@ -26,6 +26,21 @@ pub trait Store: Send + Sync {
         self.put(path, bytes)
     }
 
+    /// Puts bytes that no snapshot names yet. They outlive the process from [`Store::keep`] on.
+    fn put_until_kept(&self, path: &str, bytes: &[u8]) -> StateResult<()> {
+        self.put(path, bytes)
+    }
+
+    /// Sees that what was put until kept outlives the process, before an epoch refers to it. Nothing to do for what was put otherwise.
+    fn keep(&self, _path: &str) -> StateResult<()> {
+        Ok(())
+    }
+
+    /// Whether processes on other machines may use it at the same time: then no lock keeps two of them apart, only what is created once.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Puts bytes unless something is there.
     fn create(&self, path: &str, bytes: &[u8]) -> StateResult<Created>;
 
