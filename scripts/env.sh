@@ -8,7 +8,7 @@
 #   ONLY               stages to run, separated by commas (ONLY="clippy,rust tests" make test)
 # What tests and tools may rely on, because it is exported here:
 #   CARGO_TARGET_DIR   absolute;  MILLRACE_BIN_DIR = its debug/ folder, where `millrace`, `millrace-desktop` and libduckdb.so lie
-#   CHROMIUM, TAURI_DRIVER
+#   CHROMIUM, TAURI_DRIVER, MILLRACE_S3_SERVER
 
 set -euo pipefail
 
@@ -28,6 +28,7 @@ fi
 case $CARGO_TARGET_DIR in /*) ;; *) CARGO_TARGET_DIR=$root/$CARGO_TARGET_DIR ;; esac
 export CARGO_TARGET_DIR
 export MILLRACE_BIN_DIR=$CARGO_TARGET_DIR/debug
+export MILLRACE_S3_SERVER=${MILLRACE_S3_SERVER:-$cache/s3-server/bin/moto_server}
 export TAURI_DRIVER=${TAURI_DRIVER:-$cache/tools/bin/tauri-driver}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 logs=$CARGO_TARGET_DIR/stage-logs

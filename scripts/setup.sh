@@ -140,6 +140,23 @@ tools() {
   tool tauri-driver 2.1.0 "30 s" || fail "tauri-driver could not be built" "cargo install tauri-driver, or name it in TAURI_DRIVER"
 }
 
+# An S3 server for the tests of state in a bucket: moto, which is Python and honours conditional creates; pinned, in an environment of its own.
+s3_packages=('moto[s3]==5.2.5' flask==3.1.3 flask-cors==6.0.5)
+s3_server() {
+  case $purpose in test) ;; *) return 0 ;; esac
+  # Another that is named serves as well.
+  [ "$MILLRACE_S3_SERVER" = "$cache/s3-server/bin/moto_server" ] || return 0
+  local stamp=$cache/s3-server/.packages
+  if [ "$(cat "$stamp" 2>/dev/null || true)" = "${s3_packages[*]}" ] && [ -x "$MILLRACE_S3_SERVER" ]; then return 0; fi
+  [ -z "${MILLRACE_NO_SETUP:-}" ] || fail "no $MILLRACE_S3_SERVER" "name a moto_server in MILLRACE_S3_SERVER"
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3 python3-venv
+  note "bringing an S3 server for the tests (20 s)"
+  rm -rf "$cache/s3-server"
+  python3 -m venv "$cache/s3-server" && "$cache/s3-server/bin/pip" install --quiet --disable-pip-version-check "${s3_packages[@]}" ||
+    fail "pip install ${s3_packages[*]}" "see that PyPI can be reached, or name a moto_server in MILLRACE_S3_SERVER"
+  printf '%s' "${s3_packages[*]}" > "$stamp"
+}
+
 mkdir -p "$cache" "$CARGO_TARGET_DIR"
 apt_log=$cache/apt.log
 system_packages
@@ -148,5 +165,6 @@ wasm
 node_js
 npm_packages
 duckdb
+s3_server
 tools
 note "Rust $(rust_version), Node.js $(node_version), npm $(npm --version)"

@@ -5,5 +5,6 @@
 pub mod binary;
 pub mod flights;
 pub mod node;
+pub mod s3;
 
 pub use binary::{Millrace, Ran};

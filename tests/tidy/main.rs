@@ -29,6 +29,7 @@ fn allowed() -> BTreeMap<&'static str, (&'static str, Vec<&'static str>)> {
         ("millrace-plan", ("engine/plan", vec!["millrace-model", "millrace-expr"])),
         ("millrace-wire", ("engine/wire", vec!["millrace-model"])),
         ("millrace-state", ("engine/state", vec!["millrace-model"])),
+        ("millrace-objects", ("engine/objects", vec!["millrace-state"])),
         (
             "millrace-runtime",
             ("engine/runtime", vec!["millrace-model", "millrace-expr", "millrace-plan", "millrace-wire", "millrace-state"]),
@@ -44,6 +45,7 @@ fn allowed() -> BTreeMap<&'static str, (&'static str, Vec<&'static str>)> {
                     "millrace-plan",
                     "millrace-wire",
                     "millrace-state",
+                    "millrace-objects",
                     "millrace-runtime",
                     "millrace-cluster",
                 ],
