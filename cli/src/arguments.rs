@@ -125,6 +125,9 @@ pub struct SavepointArguments {
     /// Removes it
     #[arg(long)]
     pub remove: bool,
+    /// A folder outside the project that the pipeline may use
+    #[arg(long = "allow-path", value_name = "DIR")]
+    pub allow_path: Vec<PathBuf>,
     /// Prints as JSON
     #[arg(long)]
     pub json: bool,

@@ -1,7 +1,7 @@
 //! `millrace savepoint`.
 
 use millrace_engine::runtime::checkpoint::Savepoint;
-use millrace_engine::savepoint::SavepointFolder;
+use millrace_engine::savepoint::SavepointPlace;
 use serde_json::{Value, json};
 
 use crate::arguments::SavepointArguments;
@@ -16,7 +16,13 @@ pub async fn savepoint(arguments: SavepointArguments) -> anyhow::Result<u8> {
         Ok(pipeline) => pipeline,
         Err(code) => return Ok(code),
     };
-    let place = SavepointFolder::of(&pipeline.folder(), &pipeline.name());
+    let place = match SavepointPlace::of(&pipeline.folder(), &pipeline.name(), &pipeline.text, &arguments.allow_path) {
+        Ok(place) => place,
+        Err(finding) => {
+            complain(format_args!("{finding}"));
+            return Ok(exit::FAILED);
+        }
+    };
     let found = match (&arguments.name, arguments.remove) {
         (None, _) => place.list().await,
         (Some(name), true) => place.remove(name).await.map(|()| Vec::new()),

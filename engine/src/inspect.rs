@@ -20,6 +20,7 @@ use millrace_runtime::prepare::prepare_known;
 use millrace_runtime::registry::{Entry, Registry};
 
 use crate::clashes::clashes;
+use crate::state_place::StatePlace;
 
 /// The project's folder cannot be used.
 pub const NO_FOLDER: &str = "MR0411";
@@ -118,6 +119,7 @@ impl Inspector {
         let Some(pipeline) = checked.pipeline else { return inspection };
         let (plan, mut found) = prepare_known(&pipeline, &self.registry, &self.host(files.clone())).await;
         inspection.run_files = self.run_files(&pipeline, &files, &mut found);
+        found.items.extend(StatePlace::of(&files, name.as_deref().unwrap_or_default(), pipeline.settings.state.as_deref()).err());
         found.items.extend(clashes(&pipeline, name.as_deref(), &self.registry, &files));
         // The checker has named what a field's own type forbids; binding stumbles over the same fields.
         let named: BTreeSet<NodeId> =

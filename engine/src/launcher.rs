@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millrace_cluster::launch::{Run, RunEnd, RunLauncher, Sample};
 use millrace_model::field::Duration;
-use millrace_model::{Diagnostic, Diagnostics, NodeId, PortRef};
+use millrace_model::{Diagnostic, Diagnostics, NodeId, PipelineSettings, PortRef};
 use millrace_plan::LogicalPlan;
 use millrace_runtime::RunError;
 use millrace_runtime::checkpoint::{Allowances, StateHome, codes};
@@ -14,16 +14,16 @@ use millrace_runtime::connector::ResultSink;
 use millrace_runtime::data_runtime::DataRuntime;
 use millrace_runtime::files::Files;
 use millrace_runtime::job::{HostContext, JobHandle, JobOptions, launch};
-use millrace_state::store::FolderStore;
 use millrace_wire::figures::{JobFigures, RunState};
 use millrace_wire::message::{Deployment, JobId, Notice, StopMode};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use millrace_runtime::telemetry::TapSample;
 
 use crate::inspect::Inspector;
 use crate::savepoint::{finding, parsed};
-use crate::state_place::state_folder;
+use crate::state_place::StatePlace;
 
 /// Epochs do not begin more often, whatever the file says.
 const LEAST_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
@@ -62,7 +62,7 @@ impl RunLauncher for Launcher {
         // By time first: a folder of runs reads in their order, and no two programs that share a project get one name.
         let run = format!("{}-{}-{}", clock.wall_us() / 1_000_000, std::process::id(), job.0);
         let state = match pipeline.settings.checkpoint_every {
-            Some(every) => Some(open_state(&files, deployment, every).await?),
+            Some(every) => Some(open_state(&files, deployment, &pipeline.settings, every).await?),
             None if deployment.options.from.is_some() => return Err(not_kept()),
             None => None,
         };
@@ -76,16 +76,22 @@ impl RunLauncher for Launcher {
 }
 
 /// Takes the pipeline's state, and what the run is to do with it.
-async fn open_state(files: &Files, deployment: &Deployment, every: Duration) -> Result<StateHome, Diagnostics> {
+async fn open_state(
+    files: &Files,
+    deployment: &Deployment,
+    settings: &PipelineSettings,
+    every: Duration,
+) -> Result<StateHome, Diagnostics> {
     let options = &deployment.options;
     let refuse = |finding| Diagnostics { items: vec![finding] };
     let from = options.from.as_deref().map(parsed).transpose().map_err(refuse)?;
-    let folder = state_folder(files.folder(), &deployment.name);
-    let opened = tokio::task::spawn_blocking(move || FolderStore::open(&folder)).await;
+    let place = StatePlace::of(files, &deployment.name, settings.state.as_deref()).map_err(refuse)?;
+    let runtime = Handle::current();
+    let opened = tokio::task::spawn_blocking(move || place.open(&runtime)).await;
     let opened = opened.map_err(|panic| RunError::bug(panic.to_string())).and_then(|opened| opened.map_err(RunError::from));
     let store = opened.map_err(|error| refuse(finding(&error)))?;
     let every = std::time::Duration::from_micros(u64::try_from(every.micros).unwrap_or(0)).max(LEAST_INTERVAL);
-    let mut home = StateHome::new(Arc::new(store), every, options.fresh);
+    let mut home = StateHome::new(store, every, options.fresh);
     home.from = from;
     home.allows = Allowances { rewind: options.allow_rewind, state_loss: options.allow_state_loss };
     Ok(home)

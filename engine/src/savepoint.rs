@@ -1,20 +1,21 @@
 //! Named savepoints of a pipeline on this machine, whether it runs or not. What blocks does so on threads that may.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millrace_model::Diagnostic;
 use millrace_plan::LogicalPlan;
 use millrace_runtime::RunError;
 use millrace_runtime::checkpoint::{Savepoint, Savepoints, codes, losses};
+use millrace_runtime::files::Files;
 use millrace_runtime::guarantee::sinks;
 use millrace_runtime::registry::Registry;
 use millrace_state::StateError;
 use millrace_state::checkpoint::SavepointName;
-use millrace_state::store::FolderStore;
+use tokio::runtime::Handle;
 
-use crate::state_place::state_folder;
+use crate::inspect::NO_FOLDER;
+use crate::state_place::StatePlace;
 
 /// How long a running process may take to answer: an epoch and a copy of it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -23,25 +24,32 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 type Answer<T> = Result<T, Diagnostic>;
 
-/// The savepoints of the pipeline that `file` names, in that folder.
+/// The savepoints of one pipeline, where its state lies.
 #[derive(Debug, Clone)]
-pub struct SavepointFolder {
-    folder: PathBuf,
+pub struct SavepointPlace {
+    place: StatePlace,
+    runtime: Handle,
 }
 
-impl SavepointFolder {
-    pub fn of(folder: &Path, file: &str) -> SavepointFolder {
-        SavepointFolder { folder: state_folder(folder, file) }
+impl SavepointPlace {
+    /// Of the pipeline with that text, in a file of that name in that folder; `allowed` are folders beyond the project.
+    ///
+    /// # Errors
+    /// If its state lies where it may not.
+    pub fn of(folder: &Path, file: &str, text: &str, allowed: &[PathBuf]) -> Answer<SavepointPlace> {
+        let unusable = |error| Diagnostic::error(NO_FOLDER, format!("the folder {} cannot be used: {error}", folder.display()));
+        let files = Files::for_folder(folder, allowed).map_err(unusable)?;
+        Ok(SavepointPlace { place: StatePlace::of_text(&files, file, text)?, runtime: Handle::current() })
     }
 
-    fn visit(&self) -> Savepoints {
-        Savepoints::new(Arc::new(FolderStore::visit(&self.folder)))
+    fn visit(&self) -> Result<Savepoints, RunError> {
+        Ok(Savepoints::new(self.place.visit(&self.runtime)?))
     }
 
     /// All of them, by name.
     pub async fn list(&self) -> Answer<Vec<Savepoint>> {
-        let savepoints = self.visit();
-        blocking(move || Ok(savepoints.list()?)).await
+        let place = self.clone();
+        blocking(move || Ok(place.visit()?.list()?)).await
     }
 
     /// Takes one: of the running process, which is asked and waited for, or else of the newest epoch of the unfinished run.
@@ -51,20 +59,20 @@ impl SavepointFolder {
     }
 
     fn take_blocking(&self, name: &SavepointName) -> Result<Savepoint, RunError> {
-        let visitor = self.visit();
+        let visitor = self.visit()?;
         if visitor.get(name)?.is_some() {
             return Err(refused(format!("there is a savepoint `{name}` already"), "give another name, or remove it first"));
         }
-        if !self.folder.is_dir() {
+        if self.place.is_missing() {
             return Err(nothing_kept());
         }
         let until = Instant::now() + PATIENCE;
         let mut is_asked = false;
         loop {
-            match FolderStore::open(&self.folder) {
+            match self.place.open(&self.runtime) {
                 // Nobody runs it, or does not any more.
                 Ok(store) => {
-                    let own = Savepoints::new(Arc::new(store));
+                    let own = Savepoints::new(store);
                     if is_asked {
                         own.withdraw(name)?;
                     }
@@ -98,18 +106,22 @@ impl SavepointFolder {
 
     /// Takes one away.
     pub async fn remove(&self, name: &str) -> Answer<()> {
-        let (name, savepoints) = (parsed(name)?, self.visit());
-        blocking(move || match savepoints.get(&name)? {
-            Some(_) => Ok(savepoints.remove(&name)?),
-            None => Err(refused(format!("there is no savepoint `{name}`"), "see which there are: millrace savepoint FILE --list")),
+        let (name, place) = (parsed(name)?, self.clone());
+        blocking(move || {
+            let savepoints = place.visit()?;
+            match savepoints.get(&name)? {
+                Some(_) => Ok(savepoints.remove(&name)?),
+                None => Err(refused(format!("there is no savepoint `{name}`"), "see which there are: millrace savepoint FILE --list")),
+            }
         })
         .await
     }
 
     /// What going back to one would take back or show twice: empty if nothing.
     pub async fn losses(&self, name: &str, plan: &LogicalPlan, registry: &Registry) -> Answer<Vec<String>> {
-        let (name, savepoints, sinks) = (parsed(name)?, self.visit(), sinks(plan, registry));
+        let (name, place, sinks) = (parsed(name)?, self.clone(), sinks(plan, registry));
         blocking(move || {
+            let savepoints = place.visit()?;
             let savepoint = savepoints.get(&name)?;
             let help = "see which there are: millrace savepoint FILE --list";
             let savepoint = savepoint.ok_or_else(|| refused(format!("there is no savepoint `{name}`"), help))?;

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod bucket;
 mod database;
 mod disk;
 mod savepoints;
@@ -13,10 +14,11 @@ use std::cell::Cell;
 use std::io::{BufRead, BufReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use millrace_tests::flights::{DEPARTURES, difference, number};
+use millrace_tests::s3::S3;
 use millrace_tests::{Millrace, Ran};
 use serde_json::Value;
 
@@ -57,6 +59,8 @@ enum How {
 struct Project {
     project: Millrace,
     how: How,
+    /// Where its state lies, if not beside the file.
+    server: Option<Arc<S3>>,
 }
 
 impl std::ops::Deref for Project {
@@ -86,7 +90,7 @@ fn project(how: How) -> Project {
         How::Unaligned | How::Spilled => text.replace("[pipeline]\n", "[pipeline]\nunaligned_after = \"0s\"\n"),
     };
     project.write(FILE, text);
-    Project { project, how }
+    Project { project, how, server: None }
 }
 
 /// To be killed: the year goes by in three seconds, which is time for many epochs.
@@ -107,6 +111,9 @@ fn run(project: &Project, parallelism: usize) -> Command {
         command.env("MILLRACE_PLANTED_BUG", bug);
     }
     command.args(["run", FILE, "--json", "--batch-rows", "1024", "--parallelism", &parallelism.to_string()]);
+    if let Some(server) = &project.server {
+        command.envs(server.environment());
+    }
     if project.how == How::Spilled {
         command.args(["--state-memory", "1B"]);
     }
@@ -152,7 +159,8 @@ fn kill_after(project: &Project, parallelism: usize, time: Duration) {
 fn ends_like_a_run_without_faults(project: &Project, parallelism: usize, what: &str) {
     let ran = Ran::from(run(project, parallelism).output().unwrap());
     has_the_rows_of_a_run_without_faults(project, &ran, what);
-    for folder in ["out", "out/late", ".millrace/state/departures"] {
+    let state = if project.server.is_some() { ".millrace/remote/departures" } else { ".millrace/state/departures" };
+    for folder in ["out", "out/late", state] {
         let names = std::fs::read_dir(project.path(folder)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let left: Vec<String> = names.filter(|name| name.starts_with('.') || name.starts_with("run-")).collect();
         assert!(left.is_empty(), "{what}: {folder} still holds {left:?}");

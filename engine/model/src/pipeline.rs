@@ -32,6 +32,10 @@ pub struct PipelineSettings {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<Duration>,
+    /// Where checkpoints lie: a folder, or `s3://BUCKET/PREFIX` with the key in the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+    /// `AWS_REGION`, `AWS_ENDPOINT_URL`); `.millrace/state` beside the file if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
     /// How many tasks run each node; the number of cores if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]

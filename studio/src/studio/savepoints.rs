@@ -1,8 +1,8 @@
-//! Savepoints of the open pipeline, for runs on this computer: their state lies beside the file.
+//! Savepoints of the open pipeline, for runs on this computer: their state lies beside the file, or where it says.
 
 use millrace_engine::model::Diagnostic;
 use millrace_engine::runtime::checkpoint::Savepoint as Kept;
-use millrace_engine::savepoint::SavepointFolder;
+use millrace_engine::savepoint::SavepointPlace;
 use millrace_studio_api::{ApiError, RunPhase, Savepoint};
 
 use super::{Studio, now_ms};
@@ -20,10 +20,12 @@ pub enum Begin {
 const LOCAL: &str = "local";
 
 impl Studio {
-    fn savepoint_folder(&self) -> Result<SavepointFolder, ApiError> {
+    fn savepoint_place(&self) -> Result<SavepointPlace, ApiError> {
         let path = self.document.as_ref().and_then(|document| document.path.clone());
         let path = path.ok_or_else(|| api_error("no_path", "save the pipeline first: its state lies beside it"))?;
-        Ok(SavepointFolder::of(&self.folder(), &path.display().to_string()))
+        let text = self.document.as_ref().map(|document| document.text().to_owned()).unwrap_or_default();
+        let place = SavepointPlace::of(&self.folder(), &path.display().to_string(), &text, &self.options.allowed);
+        place.map_err(|problem| refused(&problem))
     }
 
     /// Asks for a savepoint, and does not wait for it: the run's notices tell.
@@ -33,7 +35,7 @@ impl Studio {
         if run.target != LOCAL {
             return Err(api_error("bad_request", "a run elsewhere keeps its state there: savepoints are for runs on this computer"));
         }
-        let place = self.savepoint_folder()?;
+        let place = self.savepoint_place()?;
         let commands = self.commands.clone();
         let number = run.number;
         tokio::spawn(async move {
@@ -50,7 +52,7 @@ impl Studio {
     }
 
     pub(super) async fn savepoints(&self) -> Result<Vec<Savepoint>, ApiError> {
-        let kept = self.savepoint_folder()?.list().await.map_err(|problem| refused(&problem))?;
+        let kept = self.savepoint_place()?.list().await.map_err(|problem| refused(&problem))?;
         Ok(kept.iter().map(told).collect())
     }
 
@@ -60,7 +62,7 @@ impl Studio {
         if self.run.as_ref().is_some_and(|run| !Run::is_over(run)) {
             return Err(api_error("running", "it runs already"));
         }
-        let place = self.savepoint_folder()?;
+        let place = self.savepoint_place()?;
         let text = self.document.as_ref().map(|document| document.text().to_owned()).unwrap_or_default();
         let inspection = self.options.inspector.inspect(&text, None, &self.folder(), &[]).await;
         let losses = place.losses(&savepoint, &inspection.plan, self.options.inspector.registry()).await;

@@ -45,6 +45,7 @@ export const fieldNames: Record<string, string> = {
   renamed_from: 'Takes over the state of',
   name: 'Name',
   checkpoint_every: 'Checkpoint every',
+  state: 'Checkpoints lie in',
   max_state: 'Most state',
   unaligned_after: 'Align for at most',
   metrics: 'Metrics',
