@@ -170,17 +170,19 @@ pub fn recover(target: &Target, context: &ConnectorContext, prepared: &[Prepared
         }
         holds_nothing_later(target, context, is_alone)?;
     }
-    let mut removed = None;
     for (path, epoch) in target.hidden_files(&context.files, run)? {
         let is_done = restored > 0 && !context.durability.may_rewind && path == target.done(run);
         if epoch.is_none_or(|epoch| epoch > restored) && !is_done {
             context.files.remove(&path).map_err(|error| write_error(&path, error))?;
-            removed = Some(path);
         }
     }
-    // Before the state forgets that there was such a run: nobody else knows these names.
-    let Some(last) = removed else { return Ok(()) };
-    context.files.sync_folder_of(&last).map_err(|error| write_error(&last, error))
+    // Before the state forgets that there was such a run: nobody else knows these names. Also where nothing is left to remove, since the sync of
+    // an earlier try may have failed.
+    let beside = target.done(run);
+    match context.files.sync_folder_of(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(write_error(&beside, error)),
+        _ => Ok(()),
+    }
 }
 
 /// Sees that a folder has no rows but of the epochs up to the one that the run goes on from.

@@ -119,7 +119,6 @@ impl SinkFactory for SimSink {
 
     async fn recover(&self, _: &Arc<BoundNode>, context: &ConnectorContext, _: &[Committable]) -> RunResult<()> {
         let (folder, restored) = (self.folder(context), context.durability.restored_epoch);
-        let mut removes = false;
         for name in folder.names()? {
             let is_unfinished = name.starts_with(&format!(".{}-", folder.run)) && name.ends_with(".tmp");
             let is_later = match folder.own(&name) {
@@ -132,14 +131,13 @@ impl SinkFactory for SimSink {
             };
             if is_later {
                 folder.disk.remove_file(&folder.path.join(&name)).map_err(|error| failed(&error))?;
-                removes = true;
             }
         }
-        // Before the state forgets that there was such a run.
-        if removes {
-            folder.disk.sync_folder(&folder.path).map_err(|error| failed(&error))?;
+        // Before the state forgets that there was such a run; an earlier try may have failed to.
+        match folder.disk.sync_folder(&folder.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&error)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     async fn commit(&self, _: &Arc<BoundNode>, context: &ConnectorContext, ready: Vec<Committable>, _: Finality) -> RunResult<()> {
