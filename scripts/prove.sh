@@ -38,7 +38,8 @@ all_proofs() {
   local of binary name failed=0
   of=$(proved_of)
   mkdir -p "$proofs"
-  cargo nextest list "${workspace[@]}" --run-ignored only --message-format oneline > "$proofs/list"
+  # `hold` is no proof: a test starts it as a process of its own.
+  cargo nextest list "${workspace[@]}" --run-ignored only --message-format oneline | grep -v ' duckdb_sink::hold$' > "$proofs/list"
   while read -r binary name; do prove "$binary" "$name" "$of" </dev/null || failed=$((failed + 1)); done < "$proofs/list"
   say
   say "What was proved, for docs/RELIABILITY.md (kept in $proofs):"
