@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use millrace_cluster::RunFiles;
 use millrace_model::file::{CheckOptions, Override, check};
-use millrace_model::{Catalog, Diagnostic, Diagnostics, NodeId, Pipeline};
+use millrace_model::{Catalog, Diagnostic, Diagnostics, NodeId, Pipeline, PipelineSettings};
 use millrace_plan::LogicalPlan;
 use millrace_runtime::Batch;
+use millrace_runtime::checkpoint::codes;
 use millrace_runtime::clock::SystemClock;
 use millrace_runtime::connector::ResultSink;
 use millrace_runtime::data_runtime::DataRuntime;
@@ -120,6 +121,7 @@ impl Inspector {
         let (plan, mut found) = prepare_known(&pipeline, &self.registry, &self.host(files.clone())).await;
         inspection.run_files = self.run_files(&pipeline, &files, &mut found);
         found.items.extend(StatePlace::of(&files, name.as_deref().unwrap_or_default(), pipeline.settings.state.as_deref()).err());
+        found.items.extend(without_checkpoints(&pipeline.settings));
         found.items.extend(clashes(&pipeline, name.as_deref(), &self.registry, &files));
         // The checker has named what a field's own type forbids; binding stumbles over the same fields.
         let named: BTreeSet<NodeId> =
@@ -179,4 +181,38 @@ struct Nowhere;
 
 impl ResultSink for Nowhere {
     fn publish(&self, _: &NodeId, _: Batch) {}
+}
+
+/// Settings that are about checkpoints, in a pipeline that has none: nothing is wrong, but they do nothing.
+fn without_checkpoints(settings: &PipelineSettings) -> Vec<Diagnostic> {
+    if settings.checkpoint_every.is_some() {
+        return Vec::new();
+    }
+    let given = [
+        ("state", settings.state.is_some(), "says where checkpoints lie"),
+        ("unaligned_after", settings.unaligned_after.is_some(), "says how long checkpoints wait"),
+        ("on_poison", settings.on_poison.is_some(), "needs checkpoints to go back to"),
+    ];
+    let idle = given.into_iter().filter(|(_, is_given, _)| *is_given);
+    idle.map(|(field, _, what)| {
+        let message = format!("`{field}` {what}, and this pipeline has none");
+        Diagnostic::warning(codes::NO_CHECKPOINTS, message).field(format!("pipeline.{field}")).help("set `checkpoint_every` under [pipeline]")
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_model::field::{Duration, OnPoison};
+
+    use super::*;
+
+    #[test]
+    fn settings_about_checkpoints_are_idle_in_a_pipeline_without() {
+        let mut settings = PipelineSettings { state: Some("kept".to_owned()), on_poison: Some(OnPoison::Quarantine), ..Default::default() };
+        let fields: Vec<_> = without_checkpoints(&settings).into_iter().filter_map(|finding| finding.field).collect();
+        assert_eq!(fields, ["pipeline.state", "pipeline.on_poison"]);
+        settings.checkpoint_every = Some(Duration::from_secs(1));
+        assert!(without_checkpoints(&settings).is_empty());
+    }
 }

@@ -241,6 +241,17 @@ pub enum OnError {
     Fail,
 }
 
+/// What happens to rows that make a node fail again and again, whatever is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnPoison {
+    /// The pipeline fails.
+    #[default]
+    Fail,
+    /// After three tries they are found, and leave by their source's `quarantined` port with the reason.
+    Quarantine,
+}
+
 /// The column that holds a source's event time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]

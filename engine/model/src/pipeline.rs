@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Span};
-use crate::field::{ByteSize, CommonFields, Duration, SinkFields, SourceFields};
+use crate::field::{ByteSize, CommonFields, Duration, OnPoison, SinkFields, SourceFields};
 use crate::id::{NodeId, PortRef};
 
 /// A well-formed file. It may still be wrong: the findings stand beside it, and a node whose field is wrong holds the rest.
@@ -43,6 +43,10 @@ pub struct PipelineSettings {
     /// How long a checkpoint waits for slow inputs before its barriers overtake rows, which are then kept with it; `1s` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unaligned_after: Option<Duration>,
+    /// What happens to rows that make a node fail again and again: the pipeline fails, or they are set aside after three tries. The latter
+    /// needs `checkpoint_every`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_poison: Option<OnPoison>,
     /// The most that the pipeline's state may take, in memory and on disk; it fails rather than take more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_state: Option<ByteSize>,

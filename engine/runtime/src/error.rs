@@ -70,6 +70,11 @@ impl RunError {
         }
     }
 
+    /// Whether an error of this code may lie in the rows that were worked on, and not in the world around.
+    pub fn may_lie_in_rows(code: &str) -> bool {
+        matches!(code, "MR0401" | "MR0404")
+    }
+
     pub fn diagnostic(&self, node: &NodeId) -> Diagnostic {
         let diagnostic = Diagnostic::error(self.code(), self.to_string()).node(node);
         match self {

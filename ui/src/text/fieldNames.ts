@@ -48,6 +48,7 @@ export const fieldNames: Record<string, string> = {
   state: 'Checkpoints lie in',
   max_state: 'Most state',
   unaligned_after: 'Align for at most',
+  on_poison: 'Rows that fail again and again',
   metrics: 'Metrics',
   delimiter: 'Delimiter',
   header: 'First line names the columns',

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use millrace_model::{NodeId, Timestamp};
@@ -23,6 +24,7 @@ use crate::guarantee::{Replay, Visibility, sinks};
 use crate::job::commit::{commit, recover};
 use crate::job::epochs::{AttemptEnd, Epochs, Wires, forget};
 use crate::job::handle::{JobOutcome, JobProgress};
+use crate::job::poison::{Failed, Next, Precautions, Search};
 use crate::job::restart::Restarts;
 use crate::job::setup::{self, Attempt, Lines, Made, ReadyTask, Shared};
 use crate::job::wiring::wire;
@@ -30,7 +32,7 @@ use crate::operator::EndReason;
 use crate::registry::Entry;
 use crate::task::boundary::{failure, panic_text};
 use crate::task::sink_task::Decision;
-use crate::task::{StopSignal, Stopping};
+use crate::task::{Caution, StopSignal, Stopping, Trail};
 use crate::telemetry::figures::Role;
 
 pub struct Coordinator {
@@ -82,31 +84,34 @@ impl Coordinator {
     async fn drive(&self) -> Result<EndReason, Failure> {
         let mut attempt = match &self.shared.host.state {
             Some(home) => self.go_on(home).await?,
-            None => Attempt { run_start_us: self.progress.clock.wall_us(), is_durable: false, may_rewind: false, restored: None, after: 0 },
+            None => Attempt { run_start_us: self.progress.clock.wall_us(), is_durable: false, may_rewind: false, restored: None, after: 0, precautions: Precautions::default() },
         };
-        let mut restarts = Restarts::default();
+        let mut again = Again::default();
         loop {
+            let trail = attempt.precautions.trail.clone();
             let failure = match self.attempt(attempt).await {
                 Ok(AttemptEnd::Ended(reason)) => return Ok(reason),
                 Ok(AttemptEnd::Aborted) => return Ok(EndReason::Stopped),
                 Ok(AttemptEnd::Failed(failure)) => *failure,
                 Err(failure) => failure,
             };
-            attempt = match self.again(failure, &mut restarts).await? {
+            attempt = match self.again(failure, &trail, &mut again).await? {
                 Some(attempt) => attempt,
                 None => return Ok(EndReason::Stopped),
             };
         }
     }
 
-    /// After a failure that may pass by itself, goes back to the last epoch and waits a while. Going back may fail in the same way, and is
-    /// then tried again like the rest. None if the run was stopped meanwhile.
+    /// After a failure that may pass by itself, or that may lie in rows which may be set aside, goes back to the last epoch and waits a
+    /// while. Going back may fail in the same way, and is then tried again like the rest. None if the run was stopped meanwhile.
     ///
     /// # Errors
     /// The failure, if the run is not kept, if nothing can come of another try, or after too many.
-    async fn again(&self, mut failure: Failure, restarts: &mut Restarts) -> Result<Option<Attempt>, Failure> {
+    async fn again(&self, mut failure: Failure, trail: &Trail, again: &mut Again) -> Result<Option<Attempt>, Failure> {
         loop {
-            let Some(home) = self.shared.host.state.as_ref().filter(|_| failure.retryable) else { return Err(failure) };
+            let lies_in_rows = self.shared.options.sets_aside && RunError::may_lie_in_rows(&failure.diagnostic.code);
+            let goes_on = failure.retryable || lies_in_rows;
+            let Some(home) = self.shared.host.state.as_ref().filter(|_| goes_on) else { return Err(failure) };
             if self.progress.stop.current() != Stopping::No {
                 return Err(failure);
             }
@@ -117,17 +122,17 @@ impl Coordinator {
             };
             let counted =
                 attempt.as_ref().ok().and_then(|attempt| attempt.restored.as_ref()).map_or(0, |restored| self.rows_read(restored));
-            let Some(wait) = restarts.wait(counted) else { return Err(attempt.err().unwrap_or(failure)) };
-            let what = match &attempt {
+            let (what, wait) = match &attempt {
                 Ok(attempt) => {
-                    let replayed = before.saturating_sub(counted);
-                    let from = match attempt.durability().restored_epoch {
-                        0 => "from its beginning".to_owned(),
-                        epoch => format!("from epoch {epoch}"),
-                    };
-                    format!("begins again {from} in {} ms, and reads {replayed} rows again", wait.as_millis())
+                    let epoch = attempt.durability().restored_epoch;
+                    let next = if lies_in_rows { again.search.failed(in_rows(&failure, before, counted, trail, epoch)) } else { Next::Again };
+                    let Some((how, wait)) = self.said(next, &mut failure, || again.restarts.wait(counted)) else { return Err(failure) };
+                    (begins_again(epoch, before.saturating_sub(counted), wait, &how), wait)
                 }
-                Err(cause) => format!("goes back again in {} ms, since that failed: {}", wait.as_millis(), cause.diagnostic.message),
+                Err(cause) => {
+                    let Some(wait) = again.restarts.wait(counted) else { return Err(cause.clone()) };
+                    (format!("goes back again in {} ms, since that failed: {}", wait.as_millis(), cause.diagnostic.message), wait)
+                }
             };
             let message = || format!("{}; {what}", failure.diagnostic.message);
             self.shared.notices.say(failure.diagnostic.node.as_ref(), NoticeSeverity::Warning, "restarted", 1, message);
@@ -138,8 +143,30 @@ impl Coordinator {
                 () = self.progress.clock.sleep(wait) => {}
             }
             match attempt {
-                Ok(attempt) => return Ok(Some(attempt)),
+                Ok(attempt) => return Ok(Some(Attempt { precautions: again.search.precautions(), ..attempt })),
                 Err(cause) => failure = cause,
+            }
+        }
+    }
+
+    /// How the next attempt reads, in words, and how long it is waited for. None if the failure stands, which then says why.
+    fn said(&self, next: Next, failure: &mut Failure, wait: impl FnOnce() -> Option<Duration>) -> Option<(String, Duration)> {
+        match next {
+            Next::Again => Some((String::new(), wait()?)),
+            Next::Search(look) => Some((format!(", {} of them at a time, to find those that make it fail", look.rows), Duration::ZERO)),
+            Next::Without(stretches) => {
+                let rows: u64 = stretches.iter().map(|stretch| stretch.rows).sum();
+                for stretch in stretches {
+                    let (rows, partition) = (stretch.rows, stretch.from.name);
+                    self.shared.notices.say(Some(&stretch.source), NoticeSeverity::Warning, "set_aside", 1, || {
+                        format!("rows of {partition} are set aside after three tries, since they make it fail: {rows}")
+                    });
+                }
+                Some((format!(", but for {rows} that make it fail, which leave by their source's `quarantined` port"), Duration::ZERO))
+            }
+            Next::Stands(why) => {
+                failure.diagnostic = failure.diagnostic.clone().help(why);
+                None
             }
         }
     }
@@ -163,7 +190,7 @@ impl Coordinator {
         let found = self.blocking(move || looking.find(went_back).map_err(RunError::from)).await?;
         let Found { restored, after, given_up } = found;
         for run in given_up.iter().copied() {
-            let attempt = Attempt { run_start_us: run.0, is_durable: false, may_rewind: false, restored: None, after: 0 };
+            let attempt = Attempt { run_start_us: run.0, is_durable: false, may_rewind: false, restored: None, after: 0, precautions: Precautions::default() };
             recover(self.shared.clone(), attempt).await?;
             forget(&self.shared.host.data, home.clone(), run).await;
         }
@@ -171,7 +198,7 @@ impl Coordinator {
             let run_start_us = self.progress.clock.wall_us();
             let beginning = home.clone();
             self.blocking(move || Ok(beginning.begin(RunId(run_start_us), &given_up)?)).await?;
-            return Ok(Attempt { run_start_us, is_durable: true, may_rewind: false, restored: None, after: 0 });
+            return Ok(Attempt { run_start_us, is_durable: true, may_rewind: false, restored: None, after: 0, precautions: Precautions::default() });
         };
         self.carry(&mut restored, home.allows).map_err(|error| self.failed(&error))?;
         let manifest = restored.manifest.clone();
@@ -181,7 +208,9 @@ impl Coordinator {
         let kept = self.blocking(move || savepoints.newest_of(run).map_err(RunError::from)).await?;
         self.shared.kept_epoch.store(kept, Ordering::Relaxed);
         let may_rewind = went_back.is_some() && home.allows.rewind;
-        let attempt = Attempt { run_start_us: run.0, is_durable: true, may_rewind, restored: Some(Arc::new(restored)), after };
+        let restored = Some(Arc::new(restored));
+        let precautions = Precautions::default();
+        let attempt = Attempt { run_start_us: run.0, is_durable: true, may_rewind, restored, after, precautions };
         recover(self.shared.clone(), attempt.clone()).await?;
         let finality = match manifest.ending {
             None => Finality::Ongoing,
@@ -280,7 +309,15 @@ impl Coordinator {
         let (reports, inbox) = mpsc::channel(4 * tasks + 1);
         let (stop, decision) = (StopSignal::default(), watch::Sender::new(Decision::Pending));
         let hasten = watch::Sender::new(0);
-        let lines = Lines { stop: stop.receiver(), reports: reports.clone(), decision: decision.subscribe(), hasten: hasten.subscribe() };
+        let look = attempt.precautions.look;
+        let caution = watch::Sender::new(look.map(|look| Caution { complete: 0, rows: look.rows, in_turn: look.in_turn }));
+        let lines = Lines {
+            stop: stop.receiver(),
+            reports: reports.clone(),
+            decision: decision.subscribe(),
+            hasten: hasten.subscribe(),
+            caution: caution.subscribe(),
+        };
         let Some(Made { tasks: ready, names, commands }) = self.make_tasks(attempt.clone(), lines).await? else {
             return Ok(AttemptEnd::Aborted);
         };
@@ -298,7 +335,7 @@ impl Coordinator {
             }
         }
         drop(reports);
-        let wires = Wires { stop, decision, hasten, inbox };
+        let wires = Wires { stop, decision, hasten, caution, inbox };
         Ok(Epochs::new(self.shared.clone(), self.progress.clone(), attempt, names, commands, wires).run().await)
     }
 
@@ -364,6 +401,23 @@ async fn undo(made: Made) {
             tracing::warn!(%error, "a sink could not remove what it wrote");
         }
     }
+}
+
+/// What a run has tried already.
+#[derive(Default)]
+struct Again {
+    restarts: Restarts,
+    search: Search,
+}
+
+/// A failure as the search for rows sees it.
+fn in_rows<'a>(failure: &'a Failure, reached: u64, base: u64, trail: &Trail, epoch: u64) -> Failed<'a> {
+    Failed { reached, base, since: trail.after(epoch), failure: &failure.diagnostic }
+}
+
+fn begins_again(epoch: u64, replayed: u64, wait: Duration, how: &str) -> String {
+    let from = if epoch == 0 { "from its beginning".to_owned() } else { format!("from epoch {epoch}") };
+    format!("begins again {from} in {} ms, and reads {replayed} rows again{how}", wait.as_millis())
 }
 
 fn no_savepoint(name: &SavepointName) -> RunError {

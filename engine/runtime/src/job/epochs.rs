@@ -31,10 +31,13 @@ use crate::job::setup::{Attempt, Shared};
 use crate::operator::EndReason;
 use crate::registry::Entry;
 use crate::task::sink_task;
-use crate::task::{BarrierCommand, StopSignal, Stopping, TaskReport};
+use crate::task::{BarrierCommand, Caution, StopSignal, Stopping, TaskReport};
 
 /// An epoch that takes longer is given up, and the next one tried.
 const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// From one epoch's begin to the next one's, where sources read with caution: as soon as can be.
+const CAUTIOUS_EVERY: Duration = Duration::from_millis(1);
 
 /// Work that was done beside.
 enum Done {
@@ -85,6 +88,7 @@ pub struct Wires {
     pub stop: StopSignal,
     pub decision: watch::Sender<sink_task::Decision>,
     pub hasten: watch::Sender<u64>,
+    pub caution: watch::Sender<Option<Caution>>,
     pub inbox: mpsc::Receiver<TaskReport>,
 }
 
@@ -128,18 +132,22 @@ impl Epochs {
         wires: Wires,
     ) -> Self {
         let home = shared.host.state.clone();
-        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let running = names.len();
         let is_sink = |task: &TaskId| {
             let kind = shared.plan.node(&task.node).map(|node| node.decl.kind.as_str());
             kind.is_some_and(|kind| matches!(shared.registry.get(kind), Some(Entry::Sink(_))))
         };
         let sinks = names.iter().filter(|task| is_sink(task)).count();
+        let (every_ns, hasten_after_ns) = match attempt.precautions.look {
+            // Rows that are overtaken would be in the epoch, and not among what is read after it.
+            Some(_) => (Some(nanoseconds(CAUTIOUS_EVERY)), nanoseconds(TIMEOUT)),
+            None => pace(&shared),
+        };
         let machine = Coordinator::new(Settings {
             tasks: names.into_iter().collect(),
             after: attempt.after,
-            every_ns: home.as_ref().map(|home| nanoseconds(home.every)),
-            hasten_after_ns: nanoseconds(shared.options.unaligned_after),
+            every_ns,
+            hasten_after_ns,
             timeout_ns: nanoseconds(TIMEOUT),
             now_ns: progress.clock.monotonic_ns(),
         });
@@ -323,7 +331,10 @@ impl Epochs {
                 self.machine.acknowledged(epoch, part)
             }
             Done::Part { epoch, task, result: Err(error) } => self.machine.declined(epoch, task, error.to_string(), now),
-            Done::Manifest { epoch, result: Ok(Created::Now) } => self.machine.published(epoch),
+            Done::Manifest { epoch, result: Ok(Created::Now) } => {
+                self.give_leave(epoch);
+                self.machine.published(epoch)
+            }
             Done::Manifest { epoch, result: Ok(Created::Before) } => self.machine.taken(epoch),
             Done::Manifest { epoch, result: Err(error) } => self.machine.not_published(epoch, error.to_string(), now),
             Done::Committed { epoch, result: Ok(()) } => {
@@ -438,6 +449,19 @@ impl Epochs {
         self.shared.host.data.blocking_in(&mut self.work, move || Done::Manifest { epoch, result: home.create_manifest(&manifest) });
     }
 
+    /// Where sources read with caution: lets them go on behind an epoch that is complete, or read as always if the place is passed.
+    fn give_leave(&mut self, epoch: u64) {
+        let Some(look) = self.attempt.precautions.look else { return };
+        if self.progress.telemetry.summary(0).rows_in > look.until {
+            self.attempt.precautions.look = None;
+            let (every_ns, hasten_after_ns) = pace(&self.shared);
+            self.machine.set_pace(every_ns, hasten_after_ns);
+            self.wires.caution.send_replace(None);
+            return;
+        }
+        self.wires.caution.send_replace(Some(Caution { complete: epoch, rows: look.rows, in_turn: look.in_turn }));
+    }
+
     fn look_for_requests(&mut self) {
         let Some(home) = &self.home else { return };
         let savepoints = home.savepoints();
@@ -512,6 +536,15 @@ impl Epochs {
         let message = || format!("epoch {epoch} was given up, and the run goes on: {}", in_words(cause));
         self.shared.notices.say(None, NoticeSeverity::Warning, "checkpoint_failed", 1, message);
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How often epochs begin, and how long their barriers wait for each other, in nanoseconds.
+fn pace(shared: &Shared) -> (Option<u64>, u64) {
+    (shared.host.state.as_ref().map(|home| nanoseconds(home.every)), nanoseconds(shared.options.unaligned_after))
 }
 
 /// Removes all that a run has kept.

@@ -4,6 +4,7 @@ mod commit;
 mod coordinator;
 mod epochs;
 mod handle;
+mod poison;
 mod restart;
 mod setup;
 mod wiring;
@@ -11,6 +12,7 @@ mod wiring;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millrace_model::field::OnPoison;
 use millrace_model::{NodeId, PipelineSettings};
 use millrace_plan::{BoundNode, LogicalPlan, NodeFacts, PhysicalPlan, physical};
 use millrace_wire::message::RunOptions;
@@ -44,11 +46,20 @@ pub struct JobOptions {
     pub max_state: Option<u64>,
     /// How long an epoch's barriers wait for each other before they overtake rows.
     pub unaligned_after: Duration,
+    /// Whether rows that make a node fail again and again are set aside.
+    pub sets_aside: bool,
 }
 
 impl Default for JobOptions {
     fn default() -> Self {
-        JobOptions { parallelism: 1, batch_rows: DEFAULT_BATCH_ROWS, replay: false, max_state: None, unaligned_after: UNALIGNED_AFTER }
+        JobOptions {
+            parallelism: 1,
+            batch_rows: DEFAULT_BATCH_ROWS,
+            replay: false,
+            max_state: None,
+            unaligned_after: UNALIGNED_AFTER,
+            sets_aside: false,
+        }
     }
 }
 
@@ -62,6 +73,7 @@ impl JobOptions {
             replay: asked.replay,
             max_state: settings.max_state.map(|size| size.bytes),
             unaligned_after: settings.unaligned_after.map_or(UNALIGNED_AFTER, |time| Duration::from_micros(time.micros.max(0) as u64)),
+            sets_aside: settings.on_poison == Some(OnPoison::Quarantine),
         }
     }
 }

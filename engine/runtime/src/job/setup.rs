@@ -24,6 +24,7 @@ use crate::connector::{ConnectorContext, Durability, Sink};
 use crate::error::{RunError, RunResult};
 use crate::flow::partition::Partitioner;
 use crate::flow::{Combining, InFlight, Outlet};
+use crate::job::poison::Precautions;
 use crate::job::wiring::Wiring;
 use crate::job::{HostContext, JobOptions};
 use crate::memory::{MemoryShare, PipelineState, SpillSpace};
@@ -35,7 +36,8 @@ use crate::task::barrier::BARRIERS_AHEAD;
 use crate::task::rate::RateLimiter;
 use crate::task::sink_task::Decision;
 use crate::task::{
-    Acknowledger, BarrierCommand, Barriers, Boundary, OperatorTask, Resumed, SinkTask, SourceTask, StopReceiver, TaskReport,
+    Acknowledger, BarrierCommand, Barriers, Boundary, Caution, CautiousReading, OperatorTask, Resumed, SinkTask, SourceTask, StopReceiver,
+    TaskReport,
 };
 use crate::telemetry::{JobTelemetry, NoticeBoard};
 
@@ -84,6 +86,7 @@ pub struct Attempt {
     pub restored: Option<Arc<Restored>>,
     /// Its own epochs come after this number: that of the one it goes on from, or higher.
     pub after: u64,
+    pub precautions: Precautions,
 }
 
 impl Attempt {
@@ -101,6 +104,8 @@ pub struct Lines {
     pub decision: watch::Receiver<Decision>,
     /// The newest epoch whose barriers do not wait for each other.
     pub hasten: watch::Receiver<u64>,
+    /// How far sources may read; none if as far as they like.
+    pub caution: watch::Receiver<Option<Caution>>,
 }
 
 /// A task that is ready to run.
@@ -165,6 +170,9 @@ impl Setup<'_> {
                     let from = self.attempt.restored.as_ref().and_then(|from| from.partition(head, partition.name())).cloned();
                     if let Some(from) = &from {
                         partition.restore(from)?;
+                        if let Some(aside) = self.attempt.precautions.aside.iter().find(|aside| aside.is_next(head, from)) {
+                            partition.set_aside(aside.stretch.rows, aside.why.clone());
+                        }
                     }
                     if let Some(lane) = lanes.get_mut(number % vertex.parallelism.max(1) as usize) {
                         lane.push((partition, from));
@@ -209,6 +217,9 @@ impl Setup<'_> {
         // A source has no inputs itself, and tells its watermark from its partitions.
         let resumed = self.resumed(index, vertex, task)?.into_iter().filter(|resumed| resumed.place > 0).collect();
         let (commands, barriers) = mpsc::channel(BARRIERS_AHEAD);
+        let place = self.made.commands.len() as u64;
+        let trail = self.attempt.precautions.trail.clone();
+        let cautious = CautiousReading::new(self.lines.caution.clone(), trail, place, self.source_tasks());
         self.made.commands.push(commands);
         let acknowledger = self.acknowledger(&boundary, task);
         let task = SourceTask {
@@ -222,10 +233,20 @@ impl Setup<'_> {
             stop: self.lines.stop.clone(),
             commands: barriers,
             acknowledger,
+            cautious,
             resumed,
         };
         self.made.tasks.push(ReadyTask::Source(boundary, Box::new(task)));
         Ok(())
+    }
+
+    /// How many tasks have a source at their head.
+    fn source_tasks(&self) -> u64 {
+        let is_source = |vertex: &&Vertex| {
+            let head = vertex.nodes.first().and_then(|head| self.shared.plan.node(head));
+            head.is_some_and(|node| matches!(self.shared.registry.get(&node.decl.kind), Some(Entry::Source(_))))
+        };
+        self.shared.physical.vertices.iter().filter(is_source).map(|vertex| u64::from(vertex.parallelism)).sum()
     }
 
     fn operator_task(&mut self, index: usize, vertex: &Vertex, task: u32) -> RunResult<()> {

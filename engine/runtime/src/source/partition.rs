@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use crate::batch::Batch;
 use crate::clock::Clock;
-use crate::connector::{BadRecord, Read, Source, SourceProgress};
+use crate::connector::{BadRecord, MAX_RAW_BYTES, Read, Source, SourceProgress, SourceRows};
 use crate::error::RunResult;
+use crate::json;
 use crate::source::assign::TimeAssigner;
 use crate::source::pace::Pacer;
 
@@ -26,6 +27,8 @@ pub struct Partition {
     waiting: Option<Waiting>,
     /// What follows the position that the source was sent to, and had been given out before.
     skips: Given,
+    /// Rows after those that are to be set aside, and why.
+    aside: Option<(u64, String)>,
     clock: Arc<dyn Clock>,
     run_start_us: i64,
 }
@@ -69,6 +72,11 @@ fn skip(records: &mut Vec<BadRecord>, left: &mut usize) {
     *left -= skipped;
 }
 
+/// The number by which the source calls a row's place.
+fn position_of(rows: &SourceRows, row: usize) -> u64 {
+    rows.positions.get(row).copied().unwrap_or(rows.first_position + row as u64)
+}
+
 /// What came of one look at a partition.
 #[derive(Debug)]
 pub enum Arrived {
@@ -90,7 +98,7 @@ impl Partition {
         run_start_us: i64,
     ) -> Self {
         let name = source.name();
-        Partition { source, name, assigner, pacer, waiting: None, skips: Given::default(), clock, run_start_us }
+        Partition { source, name, assigner, pacer, waiting: None, skips: Given::default(), aside: None, clock, run_start_us }
     }
 
     pub fn name(&self) -> &str {
@@ -127,6 +135,11 @@ impl Partition {
         Ok(())
     }
 
+    /// The next rows leave as bad records, as if they had never been good: event time does not hear of them.
+    pub fn set_aside(&mut self, rows: u64, why: String) {
+        self.aside = Some((rows, why));
+    }
+
     pub fn progress(&self) -> Option<SourceProgress> {
         self.source.progress()
     }
@@ -158,23 +171,20 @@ impl Partition {
     }
 
     /// `before` is where these rows were read from.
-    fn arrive(&mut self, rows: crate::connector::SourceRows, before: Value) -> RunResult<Option<Arrived>> {
-        let mut bad = rows.bad;
-        let mut frame = rows.frame;
-        frame.rechunk_mut();
+    fn arrive(&mut self, mut rows: SourceRows, before: Value) -> RunResult<Option<Arrived>> {
+        let mut bad = std::mem::take(&mut rows.bad);
+        rows.frame.rechunk_mut();
         let newest_before = self.assigner.as_ref().and_then(TimeAssigner::newest);
-        let skips_before = self.skips;
+        let (skips_before, now_us) = (self.skips, self.now_us());
         skip(&mut bad, &mut self.skips.bad);
+        let already_bad = bad.len();
+        let aside = self.take_aside(&mut rows, &mut bad)?;
+        let frame = std::mem::take(&mut rows.frame);
         let mut untimed = Vec::new();
         let batch = match &mut self.assigner {
             Some(assigner) if frame.height() > 0 => {
-                // A live source is measured against the clock at reading, a bounded one against the run's start, so that it can be repeated.
-                let now_us = if self.source.progress().is_some() { self.run_start_us } else { self.clock.wall_us() };
                 let source = &self.source;
-                let position = |row: usize| {
-                    let consecutive = rows.first_position + row as u64;
-                    source.position_text(rows.positions.get(row).copied().unwrap_or(consecutive))
-                };
+                let position = |row: usize| source.position_text(position_of(&rows, row));
                 let (batch, without_time) = assigner.assign(frame, &position, now_us)?;
                 untimed = without_time;
                 batch
@@ -182,7 +192,7 @@ impl Partition {
             _ => Batch::new(frame),
         };
         skip(&mut untimed, &mut self.skips.untimed);
-        let given_bad = Given { rows: 0, bad: bad.len(), untimed: untimed.len() };
+        let given_bad = aside.plus(Given { rows: 0, bad: already_bad, untimed: untimed.len() });
         bad.extend(untimed);
         let batch = self.skip_rows(batch);
         let batch = Some(batch).filter(|batch| !batch.is_empty());
@@ -200,6 +210,52 @@ impl Partition {
                 Ok(Some(Arrived::Rows { batch, bad, watermark }))
             }
         }
+    }
+
+    /// What event times are measured against: of a live source the clock at reading, of a bounded one the run's start, so that it can be
+    /// repeated.
+    fn now_us(&self) -> i64 {
+        if self.source.progress().is_some() { self.run_start_us } else { self.clock.wall_us() }
+    }
+
+    /// Takes rows off the front that are to be set aside, one by one, since what comes before them may have been given out before. Says
+    /// what went.
+    fn take_aside(&mut self, rows: &mut SourceRows, bad: &mut Vec<BadRecord>) -> RunResult<Given> {
+        let (mut given, mut row, now_us) = (Given::default(), 0, self.now_us());
+        while let Some((left, why)) = self.aside.as_mut().filter(|_| row < rows.frame.height()) {
+            if *left == 0 {
+                self.aside = None;
+                break;
+            }
+            let one = rows.frame.slice(row as i64, 1);
+            let position = self.source.position_text(position_of(rows, row));
+            let mut assigner = self.assigner.clone();
+            let untimed = match &mut assigner {
+                Some(assigner) => assigner.assign(one.clone(), &|_| position.clone(), now_us)?.1,
+                None => Vec::new(),
+            };
+            match (untimed.is_empty(), self.skips.rows) {
+                (false, _) if self.skips.untimed > 0 => self.skips.untimed -= 1,
+                (false, _) => {
+                    given.untimed += untimed.len();
+                    bad.extend(untimed);
+                }
+                (true, 1..) => {
+                    self.skips.rows -= 1;
+                    self.assigner = assigner;
+                }
+                (true, 0) => {
+                    *left -= 1;
+                    given.rows += 1;
+                    bad.push(BadRecord { reason: why.clone(), position, raw: json::row_text(&one, 0, MAX_RAW_BYTES) });
+                }
+            }
+            row += 1;
+        }
+        rows.frame = rows.frame.slice(row as i64, rows.frame.height() - row);
+        rows.first_position += row as u64;
+        rows.positions.drain(..row.min(rows.positions.len()));
+        Ok(given)
     }
 
     /// The rows that had not been given out before.

@@ -6,6 +6,7 @@
 pub mod alarms;
 pub mod barrier;
 pub mod boundary;
+pub mod caution;
 pub mod measured;
 pub mod operator_task;
 pub mod rate;
@@ -15,6 +16,7 @@ pub mod stop;
 
 pub use barrier::{Acknowledger, BarrierCommand, Barriers, Resumed};
 pub use boundary::{Boundary, TaskReport};
+pub use caution::{Caution, CautiousReading, Stretch, Trail};
 pub use operator_task::OperatorTask;
 pub use sink_task::SinkTask;
 pub use source_task::SourceTask;

@@ -24,6 +24,7 @@ use crate::operator::EndReason;
 use crate::source::{Arrived, Partition};
 use crate::task::alarms::{Alarms, Input};
 use crate::task::boundary::TaskReport;
+use crate::task::caution::CautiousReading;
 use crate::task::measured::measured;
 use crate::task::operator_task::resume;
 use crate::task::stop::{StopReceiver, Stopping};
@@ -43,6 +44,7 @@ pub struct SourceTask {
     pub stop: StopReceiver,
     pub commands: mpsc::Receiver<BarrierCommand>,
     pub acknowledger: Acknowledger,
+    pub cautious: CautiousReading,
     /// Rows that were in flight to nodes of its chain, which former tasks had at their head.
     pub resumed: Vec<Resumed>,
 }
@@ -63,6 +65,8 @@ enum Happened {
     Stopped,
     /// A timer of an operator has gone off.
     Alarm,
+    /// More may be read, perhaps.
+    Leave,
 }
 
 struct Reader {
@@ -125,7 +129,7 @@ impl Reader {
                         return Ok(reason);
                     }
                 }
-                Happened::Stopped => {}
+                Happened::Stopped | Happened::Leave => {}
             }
         }
     }
@@ -153,7 +157,9 @@ impl Reader {
         let lanes = &self.lanes;
         let mut part = self.task.acknowledger.snapshot(&mut self.task.chain)?;
         if let Some(part) = &mut part {
-            lanes.iter().for_each(|lane| part.partition(&lane.partition.part(lane.is_idle, lane.has_ended)));
+            let partitions: Vec<PartitionPart> = lanes.iter().map(|lane| lane.partition.part(lane.is_idle, lane.has_ended)).collect();
+            partitions.iter().for_each(|partition| part.partition(partition));
+            self.task.cautious.passed(epoch, partitions);
         }
         self.task.chain.broadcast(Element::Barrier { epoch }).await?;
         self.task.acknowledger.acknowledge(epoch, part, None).await
@@ -187,7 +193,21 @@ impl Reader {
             let _idle = task.metrics.idle.run(task.clock.as_ref());
             return commanded.await;
         }
-        let next = next_arrival(&mut self.lanes, &mut self.cursor, task.batch_rows);
+        let leave = task.cautious.leave(task.batch_rows);
+        if leave == 0 {
+            let began = task.clock.monotonic_ns();
+            let happened = tokio::select! {
+                biased;
+                command = commanded => command,
+                () = task.stop.reached(Stopping::Drain) => Happened::Stopped,
+                () = task.cautious.changed() => Happened::Leave,
+            };
+            // Nobody was reading: that makes no partition idle.
+            let passed = task.clock.monotonic_ns().saturating_sub(began);
+            self.lanes.iter_mut().for_each(|lane| lane.last_rows_ns += passed);
+            return happened;
+        }
+        let next = next_arrival(&mut self.lanes, &mut self.cursor, leave);
         let next = measured(next, &task.metrics.busy, &task.metrics.idle, task.clock.as_ref());
         let quiet = async {
             match quiet_in {
@@ -247,6 +267,9 @@ impl Reader {
             }
             Arrived::Rows { batch, bad, watermark } => {
                 self.count(index, batch.as_ref(), bad.len())?;
+                if let Some(head) = self.task.chain.head() {
+                    self.task.cautious.read(&head.id, index, batch.as_ref().map_or(0, Batch::rows), bad.len());
+                }
                 let name = self.lanes.get(index).map(|lane| lane.partition.name().to_owned()).unwrap_or_default();
                 self.task.chain.quarantine_from_head(&name, &bad)?;
                 if self.lanes.get(index).is_some_and(|lane| lane.is_idle) {

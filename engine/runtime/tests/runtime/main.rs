@@ -11,6 +11,7 @@ mod failures;
 mod flow;
 mod gates;
 mod lateness;
+mod poison;
 mod quarantine;
 mod replay;
 mod spill;

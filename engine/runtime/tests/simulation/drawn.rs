@@ -1,6 +1,6 @@
 //! What a seed draws: rows, a pipeline, how it is run, and what befalls it.
 
-use millrace_model::{DataType, NodeDecl};
+use millrace_model::{DataType, NodeDecl, NodeId};
 use millrace_runtime::JobOptions;
 use millrace_testkit::sim::{Chance, Faults, Spell, Trouble};
 use millrace_testkit::{Memory, Script, node};
@@ -9,6 +9,9 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 const COLUMNS: [(&str, DataType); 3] = [("k", DataType::BigInt), ("v", DataType::Varchar), ("t", DataType::Timestamp)];
+/// The key whose rows make a node fail.
+const POISON: i64 = 7;
+
 const TEXTS: [&str; 5] = ["", "a", "b", "é", "longer than twelve bytes"];
 const KEYS: [&[&str]; 4] = [&["k"], &["v"], &["k", "v"], &[]];
 const AGGREGATES: [&str; 10] = [
@@ -41,11 +44,31 @@ pub struct Drawn {
     pub every: Duration,
     /// Whether all state that can goes to disk.
     pub is_spilled: bool,
+    /// Whether some rows make a node fail whatever is tried, and are to be set aside.
+    pub is_poisoned: bool,
     pub what: String,
 }
 
 impl Drawn {
-    pub fn new(chance: &mut Chance) -> Drawn {
+    /// Draws by itself whether there is poison: seeds mean the rest of what they meant before there was.
+    pub fn of_seed(seed: u64, chance: &mut Chance) -> Drawn {
+        let drawn = Drawn::new(chance);
+        if Chance::new(!seed).one_in(8) { drawn.poisoned() } else { drawn }
+    }
+
+    fn poisoned(mut self) -> Drawn {
+        let blow = node("blow", "explode", &["rows"], json!({ "at": POISON, "how": "fail" }));
+        for input in self.nodes.iter_mut().flat_map(|node| &mut node.inputs).filter(|input| input.from.node.as_str() == "rows") {
+            input.from.node = NodeId::new("blow");
+        }
+        self.nodes.insert(1, blow);
+        self.nodes.push(node("aside", "keep", &["rows.quarantined"], json!({})));
+        self.what.push_str(", some rows poisoned");
+        self.is_poisoned = true;
+        self
+    }
+
+    fn new(chance: &mut Chance) -> Drawn {
         let partitions: Vec<Vec<Script>> = (0..chance.between(1, 3)).map(|_| script(chance)).collect();
         let (kind, fields) = window(chance);
         let where_ = *chance.pick(&["true", "k <> 7", "v <> 'a'", "k % 2 = 0"]);
@@ -74,6 +97,7 @@ impl Drawn {
             unaligned_after: Duration::from_micros(*chance.pick(&[200, 200, 1_000, 5_000, 50_000, 1_000_000])),
             every: Duration::from_micros(*chance.pick(&[500, 2_000, 5_000, 20_000, 80_000])),
             is_spilled: chance.one_in(3),
+            is_poisoned: false,
             what,
         }
     }
@@ -87,7 +111,13 @@ impl Drawn {
     }
 
     pub fn options(&self, parallelism: u32) -> JobOptions {
-        JobOptions { parallelism, batch_rows: self.batch_rows, unaligned_after: self.unaligned_after, ..JobOptions::default() }
+        JobOptions {
+            parallelism,
+            batch_rows: self.batch_rows,
+            unaligned_after: self.unaligned_after,
+            sets_aside: self.is_poisoned,
+            ..JobOptions::default()
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use millrace_runtime::registry::{Entry, Registry};
 use millrace_runtime::{DataRuntime, HostContext, JobOutcome, RunError, launch, operators, prepare};
 use millrace_state::store::FolderStore;
 use millrace_testkit::harness::Results;
+use millrace_testkit::memory::Exploding;
 use millrace_testkit::sim::{Chance, Faults, Halt, LifeDisk, SimDisk, SimSink, World, visible_rows};
 use millrace_wire::figures::{NodeSummary, RunState};
 
@@ -48,7 +49,7 @@ pub struct Story {
     pub is_spilled: bool,
 }
 
-const SINKS: [&str; 3] = ["out", "late", "all"];
+const SINKS: [&str; 4] = ["out", "late", "all", "aside"];
 const STATE: &str = "/state/sim";
 
 /// The project's folder: nothing is ever put there.
@@ -63,7 +64,11 @@ fn files() -> Arc<Files> {
 }
 
 async fn job(drawn: &Drawn, world: &World, disk: Arc<LifeDisk>, parallelism: u32) -> Result<JobOutcome, RunError> {
-    let kinds = [Entry::Source(Arc::new(drawn.memory())), Entry::Sink(Arc::new(SimSink::new(disk.clone())))];
+    let kinds = [
+        Entry::Source(Arc::new(drawn.memory())),
+        Entry::Operator(Arc::new(Exploding::default())),
+        Entry::Sink(Arc::new(SimSink::new(disk.clone()))),
+    ];
     let registry = Registry::default().with(operators::all()).with(kinds);
     let data = DataRuntime::simulated(Arc::new(world.clone()));
     let data = if drawn.is_spilled { data.with_memory(StateMemory::of_machine(1 << 40, Some(0))) } else { data };
@@ -138,7 +143,7 @@ fn reference(drawn: &Drawn, seed: u64) -> Result<(Answer, u64, World), String> {
 /// What is wrong, in words; the story has the log in any case.
 pub fn simulate(seed: u64, story: &mut Story) -> Result<(), String> {
     let mut chance = Chance::new(seed);
-    let drawn = Drawn::new(&mut chance);
+    let drawn = Drawn::of_seed(seed, &mut chance);
     let (expected, calls, without) = reference(&drawn, chance.draw())?;
     let lives = lives(&mut chance, calls);
     let world = World::new(chance.draw());

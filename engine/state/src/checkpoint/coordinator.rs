@@ -110,6 +110,12 @@ impl Coordinator {
         Coordinator { settings, last_epoch, current: None, prepared: Vec::new(), asked: Vec::new(), next_ns, ending: None, is_over: false }
     }
 
+    /// From now on epochs come as often as this, and wait for their barriers so long. What is under way goes on as it began.
+    pub const fn set_pace(&mut self, every_ns: Option<u64>, hasten_after_ns: u64) {
+        self.settings.every_ns = every_ns;
+        self.settings.hasten_after_ns = hasten_after_ns;
+    }
+
     /// Whether epochs are kept at rest.
     pub const fn is_durable(&self) -> bool {
         self.settings.every_ns.is_some()
