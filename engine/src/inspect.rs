@@ -196,7 +196,9 @@ fn without_checkpoints(settings: &PipelineSettings) -> Vec<Diagnostic> {
     let idle = given.into_iter().filter(|(_, is_given, _)| *is_given);
     idle.map(|(field, _, what)| {
         let message = format!("`{field}` {what}, and this pipeline has none");
-        Diagnostic::warning(codes::NO_CHECKPOINTS, message).field(format!("pipeline.{field}")).help("set `checkpoint_every` under [pipeline]")
+        Diagnostic::warning(codes::NO_CHECKPOINTS, message)
+            .field(format!("pipeline.{field}"))
+            .help("set `checkpoint_every` under [pipeline]")
     })
     .collect()
 }

@@ -76,6 +76,7 @@ pub async fn check(workload: &'static Workload, setting: &Setting) -> anyhow::Re
 pub async fn measure(workload: &'static Workload, setting: &Setting) -> anyhow::Result<Throughput> {
     let mut bench = Bench::new(workload, setting)?;
     bench.write_files()?;
+    bench.warm_up().await?;
     let mut slopes = vec![bench.engine_slope().await?];
     let peak_rss_bytes = process::peak_rss_bytes();
     let cpu_seconds = slopes.first().and_then(|slope| slope.cpu_seconds);
@@ -112,6 +113,7 @@ pub async fn measure(workload: &'static Workload, setting: &Setting) -> anyhow::
 /// The engine's rate alone.
 pub async fn engine_rate(workload: &'static Workload, setting: &Setting) -> anyhow::Result<f64> {
     let bench = Bench::new(workload, setting)?;
+    bench.warm_up().await?;
     let mut rates = Vec::new();
     for _ in 0..setting.repeat.max(1) {
         rates.push(bench.engine_slope().await?.rate);
@@ -211,6 +213,13 @@ impl<'a> Bench<'a> {
         };
         let is_net = is_net && !self.workload.key.is_empty();
         self.workload.pipeline(&source, &Variant { keys: self.setting.keys, checkpoint_every: self.setting.checkpoint_every, is_net })
+    }
+
+    /// Takes memory and reads code, which would make the first smaller run as long as the larger one.
+    async fn warm_up(&self) -> anyhow::Result<()> {
+        let [_, large] = self.sizes();
+        self.runner.run(&self.pipeline(large, false)).await?;
+        Ok(())
     }
 
     async fn engine_slope(&self) -> anyhow::Result<Slope> {

@@ -148,6 +148,15 @@ pub struct Chain {
     notices: Arc<NoticeBoard>,
     budget: Budget,
     work: CurrentWork,
+    /// Of the nodes, in their order, until the task's part takes them.
+    snapshots: Vec<NodeSnapshot>,
+}
+
+/// What a node has written of itself.
+struct NodeSnapshot {
+    counts: Counts,
+    writer: SnapshotWriter,
+    is_whole: bool,
 }
 
 /// Keeps what an operator gives out until its call returns.
@@ -172,7 +181,7 @@ impl Chain {
         budget: Budget,
         work: CurrentWork,
     ) -> Self {
-        Chain { nodes, outlets, outbox: Vec::new(), clock, notices, budget, work }
+        Chain { nodes, outlets, outbox: Vec::new(), clock, notices, budget, work, snapshots: Vec::new() }
     }
 
     pub fn head(&self) -> Option<&ChainNode> {
@@ -354,8 +363,9 @@ impl Chain {
         }
     }
 
-    /// Takes down what every node holds and has counted. Comes between batches.
+    /// Takes down what every node holds and has counted. Comes between batches. What [`Chain::is_copying`] then, [`Chain::copy_on`] goes on with.
     pub fn snapshot(&mut self, key_groups: u16, part: &mut TaskPartWriter) -> RunResult<()> {
+        self.snapshots.clear();
         if let Some(head) = self.nodes.first() {
             part.watermark(head.received.micros());
         }
@@ -366,9 +376,34 @@ impl Chain {
                 let _busy = node.metrics.busy.run(self.clock.as_ref());
                 operator.snapshot(&mut writer)?;
             }
-            part.node(node.id.clone(), node.metrics.counts(), writer);
+            self.snapshots.push(NodeSnapshot { counts: node.metrics.counts(), writer, is_whole: node.operator.is_none() });
+        }
+        self.copy_on()
+    }
+
+    /// Whether a snapshot is not yet whole.
+    pub fn is_copying(&self) -> bool {
+        self.snapshots.iter().any(|snapshot| !snapshot.is_whole)
+    }
+
+    /// Copies a part of what the snapshot is still to be given.
+    pub fn copy_on(&mut self) -> RunResult<()> {
+        for (node, snapshot) in self.nodes.iter_mut().zip(&mut self.snapshots).filter(|(_, snapshot)| !snapshot.is_whole) {
+            let Some(operator) = node.operator.as_mut() else { continue };
+            let _busy = node.metrics.busy.run(self.clock.as_ref());
+            snapshot.is_whole = operator.copy_on(&mut snapshot.writer)? == Step::Done;
+            if !snapshot.is_whole {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// Puts the snapshot into the task's part. It is whole.
+    pub fn give_snapshot(&mut self, part: &mut TaskPartWriter) {
+        for (node, NodeSnapshot { counts, writer, .. }) in self.nodes.iter().zip(self.snapshots.drain(..)) {
+            part.node(node.id.clone(), counts, writer);
+        }
     }
 
     /// Ends every node, upstream first, and tells those downstream.

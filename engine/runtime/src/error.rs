@@ -88,9 +88,7 @@ impl From<StateError> for RunError {
     fn from(error: StateError) -> Self {
         let retryable = error.is_retryable();
         let (code, help) = match &error {
-            StateError::Io { .. } | StateError::Unwritten { .. } => {
-                (codes::IO, "see that the disk has room and that `.millrace` may be written")
-            }
+            StateError::Io { .. } => (codes::IO, "see that the disk has room and that `.millrace` may be written"),
             StateError::Remote { trouble, .. } => at_object_store(*trouble),
             StateError::InUse { .. } => (codes::IN_USE, "wait for that run to end, or stop it"),
             StateError::Damaged { .. } | StateError::Version { .. } => (

@@ -142,6 +142,13 @@ pub trait Operator: Send {
         Ok(())
     }
 
+    /// Goes on writing what [`Operator::snapshot`] left for later, since all at once would hold rows up: the state as it was then, however it
+    /// changes meanwhile. Called after `snapshot`, between batches and while none come, until it says `Done`.
+    fn copy_on(&mut self, writer: &mut SnapshotWriter) -> RunResult<Step> {
+        let _ = writer;
+        Ok(Step::Done)
+    }
+
     /// Takes what former tasks of this node wrote, of these key groups, before anything else comes.
     fn restore(&mut self, snapshot: &OperatorSnapshot<'_>, groups: Range<u16>) -> RunResult<()> {
         let _ = (snapshot, groups);

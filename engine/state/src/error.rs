@@ -21,9 +21,6 @@ pub enum StateError {
     /// Bytes that are not what was written: cut, flipped, or not ours.
     #[error("{what} is damaged: {how}")]
     Damaged { what: String, how: String },
-    /// What a task held could not be written down.
-    #[error("the state of {node} could not be written down: {why}")]
-    Unwritten { node: String, why: String },
     /// Written by a release that this one does not read.
     #[error("{what} is of version {found}, and this release reads up to {known}")]
     Version { what: String, found: u16, known: u16 },

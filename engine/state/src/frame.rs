@@ -29,13 +29,28 @@ pub struct FrameKind {
 /// Puts a payload in its frame.
 pub fn enclose(kind: FrameKind, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len());
-    bytes.extend_from_slice(&kind.magic);
-    bytes.extend_from_slice(&kind.version.to_le_bytes());
-    bytes.extend_from_slice(&[0, 0]);
-    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&xxh3_64(payload).to_le_bytes());
+    bytes.extend_from_slice(&header(kind, payload.len(), xxh3_64(payload)));
     bytes.extend_from_slice(payload);
     bytes
+}
+
+/// Frames a payload that stands behind [`HEADER_BYTES`] bytes of room, without a copy of it; tells its checksum.
+pub fn enclose_in_place(kind: FrameKind, bytes: &mut [u8]) -> u64 {
+    let Some((place, payload)) = bytes.split_at_mut_checked(HEADER_BYTES) else { return 0 };
+    let checksum = xxh3_64(payload);
+    place.copy_from_slice(&header(kind, payload.len(), checksum));
+    checksum
+}
+
+fn header(kind: FrameKind, length: usize, checksum: u64) -> [u8; HEADER_BYTES] {
+    let [a, b, c, d] = kind.magic;
+    let [e, f] = kind.version.to_le_bytes();
+    let mut header = [a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let (_, numbers) = header.split_at_mut(8);
+    let (length_place, checksum_place) = numbers.split_at_mut(8);
+    length_place.copy_from_slice(&(length as u64).to_le_bytes());
+    checksum_place.copy_from_slice(&checksum.to_le_bytes());
+    header
 }
 
 /// Takes the payload out, with its version. `what` names the frame in errors.
@@ -87,6 +102,9 @@ mod tests {
         #[test]
         fn any_flipped_bit_and_any_cut_is_noticed(payload in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), bit in 0u8..8) {
             let bytes = enclose(KIND, &payload);
+            let mut in_place = [vec![7; HEADER_BYTES], payload.clone()].concat();
+            enclose_in_place(KIND, &mut in_place);
+            prop_assert_eq!(&in_place, &bytes);
             let mut flipped = bytes.clone();
             flipped[at.index(bytes.len())] ^= 1 << bit;
             // One bit makes version 2 of version 0, 3 or beyond, never the 1 that is read as well.

@@ -123,17 +123,16 @@ impl StateHome {
     /// Puts a task's part to rest.
     pub fn write_part(&self, run: RunId, epoch: u64, task: TaskId, part: TaskPartWriter) -> StateResult<PartEntry> {
         reached("part-taken");
-        let part = part.finish()?;
+        let part = part.finish();
         for block in &part.blocks {
             self.store.keep(&Paths { run }.block(block))?;
         }
         reached("blocks-kept");
-        let (bytes, checksum) = TaskPart::enclose(&part.payload);
         let path = Paths { run }.part(epoch, &task);
-        self.store.put(&path, &bytes)?;
+        self.store.put(&path, &part.bytes)?;
         fault::at("part").map_err(|error| StateError::io(path, error))?;
         reached("part-written");
-        Ok(PartEntry { task, bytes: bytes.len() as u64, checksum, blocks: part.blocks })
+        Ok(PartEntry { task, bytes: part.bytes.len() as u64, checksum: part.checksum, blocks: part.blocks })
     }
 
     /// Makes an epoch complete, unless another process has, or has claimed the run: that one goes on from this epoch, or knows it not to be one.

@@ -84,7 +84,14 @@ impl Coordinator {
     async fn drive(&self) -> Result<EndReason, Failure> {
         let mut attempt = match &self.shared.host.state {
             Some(home) => self.go_on(home).await?,
-            None => Attempt { run_start_us: self.progress.clock.wall_us(), is_durable: false, may_rewind: false, restored: None, after: 0, precautions: Precautions::default() },
+            None => Attempt {
+                run_start_us: self.progress.clock.wall_us(),
+                is_durable: false,
+                may_rewind: false,
+                restored: None,
+                after: 0,
+                precautions: Precautions::default(),
+            },
         };
         let mut again = Again::default();
         loop {
@@ -125,7 +132,8 @@ impl Coordinator {
             let (what, wait) = match &attempt {
                 Ok(attempt) => {
                     let epoch = attempt.durability().restored_epoch;
-                    let next = if lies_in_rows { again.search.failed(in_rows(&failure, before, counted, trail, epoch)) } else { Next::Again };
+                    let next =
+                        if lies_in_rows { again.search.failed(in_rows(&failure, before, counted, trail, epoch)) } else { Next::Again };
                     let Some((how, wait)) = self.said(next, &mut failure, || again.restarts.wait(counted)) else { return Err(failure) };
                     (begins_again(epoch, before.saturating_sub(counted), wait, &how), wait)
                 }
@@ -190,7 +198,14 @@ impl Coordinator {
         let found = self.blocking(move || looking.find(went_back).map_err(RunError::from)).await?;
         let Found { restored, after, given_up } = found;
         for run in given_up.iter().copied() {
-            let attempt = Attempt { run_start_us: run.0, is_durable: false, may_rewind: false, restored: None, after: 0, precautions: Precautions::default() };
+            let attempt = Attempt {
+                run_start_us: run.0,
+                is_durable: false,
+                may_rewind: false,
+                restored: None,
+                after: 0,
+                precautions: Precautions::default(),
+            };
             recover(self.shared.clone(), attempt).await?;
             forget(&self.shared.host.data, home.clone(), run).await;
         }
@@ -198,7 +213,14 @@ impl Coordinator {
             let run_start_us = self.progress.clock.wall_us();
             let beginning = home.clone();
             self.blocking(move || Ok(beginning.begin(RunId(run_start_us), &given_up)?)).await?;
-            return Ok(Attempt { run_start_us, is_durable: true, may_rewind: false, restored: None, after: 0, precautions: Precautions::default() });
+            return Ok(Attempt {
+                run_start_us,
+                is_durable: true,
+                may_rewind: false,
+                restored: None,
+                after: 0,
+                precautions: Precautions::default(),
+            });
         };
         self.carry(&mut restored, home.allows).map_err(|error| self.failed(&error))?;
         let manifest = restored.manifest.clone();

@@ -130,7 +130,10 @@ impl Search {
     fn without(&mut self, stretches: Vec<Stretch>, failure: &Diagnostic) -> Next {
         let rows: u64 = stretches.iter().map(|stretch| stretch.rows).sum();
         if self.set_aside + rows > MOST_SET_ASIDE {
-            return Next::Stands(format!("`on_poison` has set {} rows aside, and it goes on failing: it will not be the rows", self.set_aside));
+            return Next::Stands(format!(
+                "`on_poison` has set {} rows aside, and it goes on failing: it will not be the rows",
+                self.set_aside
+            ));
         }
         (self.tries, self.look, self.set_aside) = (0, None, self.set_aside + rows);
         let node = failure.node.as_ref().map_or("the pipeline", |node| node.as_str());

@@ -290,7 +290,7 @@ impl Setup<'_> {
         let task = TaskId { node: boundary.node.clone(), task };
         self.made.names.push(task.clone());
         let (reports, is_durable) = (self.lines.reports.clone(), self.attempt.is_durable);
-        Acknowledger { task, reports, key_groups: self.shared.physical.key_groups, is_durable }
+        Acknowledger::new(task, reports, self.shared.physical.key_groups, is_durable)
     }
 
     fn barriers(&mut self, boundary: &Boundary, task: u32) -> Barriers {

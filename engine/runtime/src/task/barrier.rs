@@ -26,18 +26,33 @@ pub struct BarrierCommand {
 /// Barriers that may be under way to a source that does not take them: a few more than there ever are.
 pub const BARRIERS_AHEAD: usize = 16;
 
-/// How a task acknowledges.
-#[derive(Debug, Clone)]
+/// How a task acknowledges: at once, or when all is known that belongs to the epoch.
+#[derive(Debug)]
 pub struct Acknowledger {
     pub task: TaskId,
     pub reports: mpsc::Sender<TaskReport>,
-    pub key_groups: u16,
+    key_groups: u16,
     /// Whether what the task holds is kept.
-    pub is_durable: bool,
+    is_durable: bool,
+    passed: Option<Passed>,
+}
+
+/// A barrier that went by and is not acknowledged yet.
+#[derive(Debug)]
+struct Passed {
+    epoch: u64,
+    part: Option<TaskPartWriter>,
+    ready: Option<Committable>,
+    /// It overtook rows that are not all known yet.
+    overtook: bool,
 }
 
 impl Acknowledger {
-    /// Takes down what the task's nodes hold. None where nothing is kept.
+    pub const fn new(task: TaskId, reports: mpsc::Sender<TaskReport>, key_groups: u16, is_durable: bool) -> Acknowledger {
+        Acknowledger { task, reports, key_groups, is_durable, passed: None }
+    }
+
+    /// Takes down what the task's nodes hold, or begins to. None where nothing is kept.
     pub fn snapshot(&self, chain: &mut Chain) -> RunResult<Option<TaskPartWriter>> {
         if !self.is_durable {
             return Ok(None);
@@ -47,20 +62,70 @@ impl Acknowledger {
         Ok(Some(part))
     }
 
-    /// Hands it to the control side, which writes the rest of it and puts it to rest.
-    pub async fn acknowledge(&self, epoch: u64, part: Option<TaskPartWriter>, ready: Option<Committable>) -> RunResult<()> {
+    /// The task has passed the barrier: it has told those below, and, if it is a sink, has made `ready` what came before.
+    pub async fn pass(
+        &mut self,
+        epoch: u64,
+        overtook: bool,
+        part: Option<TaskPartWriter>,
+        ready: Option<Committable>,
+        chain: &mut Chain,
+    ) -> RunResult<()> {
+        self.passed = Some(Passed { epoch, part, ready, overtook });
+        self.acknowledge(chain).await
+    }
+
+    /// All rows that the barrier overtook are known.
+    pub async fn recorded(&mut self, epoch: u64, rows: &[InFlight], chain: &mut Chain) -> RunResult<()> {
+        let Some(passed) = self.passed.as_mut().filter(|passed| passed.epoch == epoch) else { return Ok(()) };
+        passed.overtook = false;
+        if let Some(part) = &mut passed.part {
+            let rows = if planted::has(Bug::InFlightForgotten) { &[] } else { rows };
+            for InFlight { input, batch } in rows {
+                part.in_flight(&self.task, *input as u32, &encode_ipc(batch.frame())?);
+            }
+        }
+        reached("in-flight-recorded");
+        self.acknowledge(chain).await
+    }
+
+    /// Goes on with a snapshot that is not whole, if there is one.
+    pub async fn copy_on(&mut self, chain: &mut Chain) -> RunResult<()> {
+        if !chain.is_copying() {
+            return Ok(());
+        }
+        chain.copy_on()?;
+        self.acknowledge(chain).await
+    }
+
+    /// Makes the snapshot whole at once: another barrier is here, or the end.
+    pub async fn finish_copying(&mut self, chain: &mut Chain) -> RunResult<()> {
+        while chain.is_copying() {
+            self.copy_on(chain).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands the part to the control side, which puts it to rest, once nothing is missing.
+    async fn acknowledge(&mut self, chain: &mut Chain) -> RunResult<()> {
+        if chain.is_copying() {
+            return Ok(());
+        }
+        let Some(Passed { epoch, mut part, ready, .. }) = self.passed.take_if(|passed| !passed.overtook) else { return Ok(()) };
+        if let Some(part) = &mut part {
+            chain.give_snapshot(part);
+        }
         let report = TaskReport::Acknowledged { task: self.task.clone(), epoch, part: part.map(Box::new), ready };
         self.reports.send(report).await.map_err(|_| RunError::Cancelled)
     }
 }
 
-/// The barriers of a task that has inputs: acknowledged at once where they are aligned, else when all that they overtook is recorded.
+/// The barriers of a task that has inputs.
 #[derive(Debug)]
 pub struct Barriers {
     pub acknowledger: Acknowledger,
     /// The newest epoch that does not wait for barriers to meet, as the job says it.
     hasten: watch::Receiver<u64>,
-    passed: Option<Passed>,
 }
 
 /// What a task goes on from of one former task: rows that were in flight to it, which want no later watermark than it had when the barrier
@@ -74,40 +139,9 @@ pub struct Resumed {
     pub rows: Vec<InFlight>,
 }
 
-/// A barrier that overtook rows.
-#[derive(Debug)]
-struct Passed {
-    epoch: u64,
-    part: Option<TaskPartWriter>,
-    ready: Option<Committable>,
-}
-
 impl Barriers {
     pub const fn new(acknowledger: Acknowledger, hasten: watch::Receiver<u64>) -> Barriers {
-        Barriers { acknowledger, hasten, passed: None }
-    }
-
-    /// The task has passed the barrier: it has told those below, and, if it is a sink, has made `ready` what came before.
-    pub async fn pass(&mut self, epoch: u64, is_aligned: bool, part: Option<TaskPartWriter>, ready: Option<Committable>) -> RunResult<()> {
-        if is_aligned {
-            return self.acknowledger.acknowledge(epoch, part, ready).await;
-        }
-        self.passed = Some(Passed { epoch, part, ready });
-        Ok(())
-    }
-
-    /// All rows that the barrier overtook are known.
-    pub async fn recorded(&mut self, epoch: u64, rows: &[InFlight]) -> RunResult<()> {
-        let Some(Passed { part, ready, .. }) = self.passed.take().filter(|passed| passed.epoch == epoch) else { return Ok(()) };
-        let mut part = part;
-        if let Some(part) = &mut part {
-            let rows = if planted::has(Bug::InFlightForgotten) { &[] } else { rows };
-            for InFlight { input, batch } in rows {
-                part.in_flight(&self.acknowledger.task, *input as u32, &encode_ipc(batch.frame())?);
-            }
-        }
-        reached("in-flight-recorded");
-        self.acknowledger.acknowledge(epoch, part, ready).await
+        Barriers { acknowledger, hasten }
     }
 
     /// An epoch to hasten that was not told before.

@@ -44,22 +44,33 @@ impl OperatorTask {
                 GateEvent::Idle => self.chain.broadcast(Element::Idle).await?,
                 GateEvent::Active => self.chain.broadcast(Element::Active).await?,
                 GateEvent::Barrier { epoch, is_aligned } => {
+                    self.barriers.acknowledger.finish_copying(&mut self.chain).await?;
                     let part = self.barriers.acknowledger.snapshot(&mut self.chain)?;
                     self.chain.broadcast(Element::Barrier { epoch }).await?;
-                    self.barriers.pass(epoch, is_aligned, part, None).await?;
+                    self.barriers.acknowledger.pass(epoch, !is_aligned, part, None, &mut self.chain).await?;
                 }
-                GateEvent::Recorded { epoch, rows } => self.barriers.recorded(epoch, &rows).await?,
+                GateEvent::Recorded { epoch, rows } => self.barriers.acknowledger.recorded(epoch, &rows, &mut self.chain).await?,
                 GateEvent::End(reason) => {
+                    self.barriers.acknowledger.finish_copying(&mut self.chain).await?;
                     self.chain.end(reason).await?;
                     return Ok(reason);
                 }
             }
+            self.barriers.acknowledger.copy_on(&mut self.chain).await?;
             turn.spend(rows).await;
         }
     }
 
-    /// The next event; none if timers went off instead.
+    /// The next event; none if timers went off instead, or nothing has come and a snapshot is gone on with.
     async fn next(&mut self, alarms: &mut Alarms) -> RunResult<Option<GateEvent>> {
+        if self.chain.is_copying() {
+            if let Some(event) = self.gate.try_next()? {
+                return Ok(Some(event));
+            }
+            self.barriers.acknowledger.copy_on(&mut self.chain).await?;
+            tokio::task::yield_now().await;
+            return Ok(None);
+        }
         let clock = self.clock.clone();
         if alarms.is_empty() {
             return next_event(&mut self.gate, &mut self.barriers, &self.metrics, clock.as_ref()).await.map(Some);

@@ -84,7 +84,7 @@ impl SinkTask {
                 GateEvent::Idle => self.chain.broadcast(Element::Idle).await?,
                 GateEvent::Active => self.chain.broadcast(Element::Active).await?,
                 GateEvent::Barrier { epoch, is_aligned } => self.prepare(sink, epoch, is_aligned).await?,
-                GateEvent::Recorded { epoch, rows } => self.barriers.recorded(epoch, &rows).await?,
+                GateEvent::Recorded { epoch, rows } => self.barriers.acknowledger.recorded(epoch, &rows, &mut self.chain).await?,
                 GateEvent::End(reason) => return self.finish(reason).await,
             }
             turn.spend(rows).await;
@@ -152,7 +152,7 @@ impl SinkTask {
         reached("sink-prepared");
         let part = self.barriers.acknowledger.snapshot(&mut self.chain)?;
         self.chain.broadcast(Element::Barrier { epoch }).await?;
-        self.barriers.pass(epoch, is_aligned, part, ready).await
+        self.barriers.acknowledger.pass(epoch, !is_aligned, part, ready, &mut self.chain).await
     }
 
     /// Waits until the last epoch is committed, and all rows are visible.

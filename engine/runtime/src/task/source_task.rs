@@ -65,8 +65,8 @@ enum Happened {
     Stopped,
     /// A timer of an operator has gone off.
     Alarm,
-    /// More may be read, perhaps.
-    Leave,
+    /// Nothing has, and there may be something else to do.
+    Nothing,
 }
 
 struct Reader {
@@ -111,6 +111,7 @@ impl Reader {
                 self.task.chain.advance(Timestamp::MAX).await?;
                 self.task.acknowledger.reports.send(TaskReport::Exhausted).await.map_err(|_| RunError::Cancelled)?;
             }
+            self.task.acknowledger.copy_on(&mut self.task.chain).await?;
             match self.wait(is_exhausted).await {
                 Happened::Arrived(index, arrived) => {
                     let rows = self.take(index, arrived?).await?;
@@ -125,11 +126,12 @@ impl Reader {
                 Happened::Barrier(command) => {
                     self.pass(command.epoch).await?;
                     if let Some(reason) = command.end {
+                        self.task.acknowledger.finish_copying(&mut self.task.chain).await?;
                         self.task.chain.end(reason).await?;
                         return Ok(reason);
                     }
                 }
-                Happened::Stopped | Happened::Leave => {}
+                Happened::Stopped | Happened::Nothing => {}
             }
         }
     }
@@ -154,6 +156,7 @@ impl Reader {
 
     /// Sends the barrier of an epoch: the rows before it belong to it.
     async fn pass(&mut self, epoch: u64) -> RunResult<()> {
+        self.task.acknowledger.finish_copying(&mut self.task.chain).await?;
         let lanes = &self.lanes;
         let mut part = self.task.acknowledger.snapshot(&mut self.task.chain)?;
         if let Some(part) = &mut part {
@@ -162,7 +165,7 @@ impl Reader {
             self.task.cautious.passed(epoch, partitions);
         }
         self.task.chain.broadcast(Element::Barrier { epoch }).await?;
-        self.task.acknowledger.acknowledge(epoch, part, None).await
+        self.task.acknowledger.pass(epoch, false, part, None, &mut self.task.chain).await
     }
 
     /// Tells operators of the timers that have gone off.
@@ -189,7 +192,18 @@ impl Reader {
                 None => std::future::pending().await,
             }
         };
+        // While a snapshot is being copied nothing is waited for.
+        let is_copying = task.chain.is_copying();
+        let copying = async {
+            match is_copying {
+                true => tokio::task::yield_now().await,
+                false => std::future::pending().await,
+            }
+        };
         if is_exhausted || is_stopping {
+            if is_copying {
+                return tokio::select! { biased; command = commanded => command, () = copying => Happened::Nothing };
+            }
             let _idle = task.metrics.idle.run(task.clock.as_ref());
             return commanded.await;
         }
@@ -200,7 +214,8 @@ impl Reader {
                 biased;
                 command = commanded => command,
                 () = task.stop.reached(Stopping::Drain) => Happened::Stopped,
-                () = task.cautious.changed() => Happened::Leave,
+                () = task.cautious.changed() => Happened::Nothing,
+                () = copying => Happened::Nothing,
             };
             // Nobody was reading: that makes no partition idle.
             let passed = task.clock.monotonic_ns().saturating_sub(began);
@@ -228,6 +243,7 @@ impl Reader {
             (index, arrived) = next => Happened::Arrived(index, arrived),
             () = quiet => Happened::Quiet,
             () = alarm => Happened::Alarm,
+            () = copying => Happened::Nothing,
         }
     }
 

@@ -8,7 +8,7 @@ use millrace_model::NodeId;
 use millrace_runtime::checkpoint::StateHome;
 use millrace_state::StateError;
 use millrace_state::checkpoint::{Manifest, PartEntry, Paths, RunId, TaskId};
-use millrace_state::snapshot::{TaskPart, TaskPartWriter};
+use millrace_state::snapshot::TaskPartWriter;
 use millrace_state::store::{Created, FolderStore, Store};
 use millrace_testkit::sim::{Faults, SimDisk, Spell, Trouble, World};
 
@@ -44,9 +44,9 @@ fn what_was_created_outlasts_any_crash_wherever_its_folders_came_from() {
 
 fn epoch(home: &StateHome, store: &dyn Store, number: u64) {
     let task = TaskId { node: NodeId::new("window"), task: 0 };
-    let (bytes, checksum) = TaskPart::enclose(&TaskPartWriter::default().finish().unwrap().payload);
-    store.put(&Paths { run: RUN }.part(number, &task), &bytes).unwrap();
-    let parts = vec![PartEntry { task, bytes: bytes.len() as u64, checksum, blocks: Vec::new() }];
+    let part = TaskPartWriter::default().finish();
+    store.put(&Paths { run: RUN }.part(number, &task), &part.bytes).unwrap();
+    let parts = vec![PartEntry { task, bytes: part.bytes.len() as u64, checksum: part.checksum, blocks: Vec::new() }];
     let (nodes, meanings, ready) = Default::default();
     let manifest = Manifest { run: RUN, epoch: number, taken_us: 0, ending: None, key_groups: 1024, nodes, meanings, parts, ready };
     home.create_manifest(&manifest).unwrap();

@@ -10,7 +10,7 @@ mod writer;
 
 pub use part::{Counts, InFlightRows, KeyedRecord, NodePart, PartitionPart, TaskPart, TaskPartWriter, WrittenPart};
 pub use reader::Reader;
-pub use writer::{SnapshotWriter, Writer};
+pub use writer::{Records, SnapshotWriter, Writer};
 
 /// The most bytes that one task's part has.
 pub const MAX_PART_BYTES: u64 = 64 << 30;

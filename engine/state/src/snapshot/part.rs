@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::writer::{SnapshotWriter, Writer};
 use crate::block::PiecePlace;
 use crate::checkpoint::TaskId;
-use crate::error::{StateError, StateResult};
+use crate::error::StateResult;
 use crate::frame::{self, FrameKind};
 
 const KIND: FrameKind = FrameKind { magic: *b"MRSP", version: 2, oldest: 1, name: "part of a snapshot" };
@@ -147,42 +147,38 @@ impl TaskPartWriter {
         self.in_flight.sized(rows);
     }
 
-    /// The whole part. May take its time where nodes hold much.
-    ///
-    /// # Errors
-    /// If what a node holds could not be written.
-    pub fn finish(self) -> StateResult<WrittenPart> {
+    /// The whole part.
+    pub fn finish(self) -> WrittenPart {
         let (mut out, mut blocks) = (Writer::default(), BTreeSet::new());
+        let nodes: usize = self.nodes.iter().map(|(id, _, snapshot)| id.as_str().len() + 100 + snapshot.len()).sum();
+        out.reserve(frame::HEADER_BYTES + nodes + self.partitions.len() + self.in_flight.len() + 100);
+        out.room(frame::HEADER_BYTES);
         out.u64(self.nodes.len() as u64);
-        let mut failed = None;
         out.within(|out| {
-            for (id, counts, mut snapshot) in self.nodes {
-                if let Err(error) = snapshot.complete() {
-                    failed.get_or_insert(StateError::Unwritten { node: id.as_str().to_owned(), why: error.to_string() });
-                }
+            for (id, counts, snapshot) in self.nodes {
                 out.text(id.as_str());
                 counts.fields().iter().for_each(|count| out.u64(*count));
                 snapshot.write_to(out);
                 blocks.extend(snapshot.blocks().iter().cloned());
             }
         });
-        if let Some(error) = failed {
-            return Err(error);
-        }
         out.u64(self.partition_count);
         out.sized(self.partitions.as_bytes());
         out.optional_i64(self.watermark);
         out.u64(self.in_flight_count);
         out.sized(self.in_flight.as_bytes());
-        Ok(WrittenPart { payload: out.into_bytes(), blocks: blocks.into_iter().collect() })
+        let mut bytes = out.into_bytes();
+        let checksum = frame::enclose_in_place(KIND, &mut bytes);
+        WrittenPart { bytes, checksum, blocks: blocks.into_iter().collect() }
     }
 }
 
 /// A part as it is put to rest.
 #[derive(Debug)]
 pub struct WrittenPart {
-    /// To be enclosed by [`TaskPart::enclose`].
-    pub payload: Vec<u8>,
+    /// In its frame.
+    pub bytes: Vec<u8>,
+    pub checksum: u64,
     /// The blocks that its nodes refer to.
     pub blocks: Vec<String>,
 }
@@ -226,12 +222,7 @@ pub struct TaskPart {
 }
 
 impl TaskPart {
-    /// Frames a payload, and tells its checksum.
-    pub fn enclose(payload: &[u8]) -> (Vec<u8>, u64) {
-        (frame::enclose(KIND, payload), xxhash_rust::xxh3::xxh3_64(payload))
-    }
-
-    /// Reads what [`TaskPart::enclose`] framed. `checksum` is the manifest's; `what` names the part in errors.
+    /// Reads what [`TaskPartWriter::finish`] framed. `checksum` is the manifest's; `what` names the part in errors.
     pub fn open(bytes: &[u8], checksum: u64, what: String) -> StateResult<TaskPart> {
         let (version, payload) = frame::open(KIND, bytes, &what)?;
         if xxhash_rust::xxh3::xxh3_64(payload) != checksum {
@@ -362,6 +353,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::super::writer::Records;
     use super::*;
 
     fn payload() -> Vec<u8> {
@@ -386,30 +378,29 @@ mod tests {
         });
         part.watermark(-3);
         part.in_flight(&TaskId { node: NodeId::new("hourly"), task: 2 }, 1, b"rows");
-        part.finish().unwrap().payload
+        part.finish().bytes.split_off(frame::HEADER_BYTES)
+    }
+
+    fn enclose(payload: &[u8]) -> (Vec<u8>, u64) {
+        (frame::enclose(KIND, payload), xxhash_rust::xxh3::xxh3_64(payload))
     }
 
     #[test]
-    fn what_is_written_later_is_in_the_part_and_what_fails_is_told() {
-        let written = |is_well: bool| {
-            let (mut part, mut snapshot) = (TaskPartWriter::default(), SnapshotWriter::new(1024));
-            snapshot.later(move |out| {
-                out.keyed(7, |out| out.text("later"));
-                if is_well { Ok(()) } else { Err("no room".into()) }
-            });
-            part.node(NodeId::new("hourly"), Counts::default(), snapshot);
-            part.finish()
-        };
-        let (bytes, checksum) = TaskPart::enclose(&written(true).unwrap().payload);
-        let part = TaskPart::open(&bytes, checksum, "a part".to_owned()).unwrap();
-        let (group, mut record) = part.keyed(&part.nodes[0], 0..1024).next().unwrap();
-        assert_eq!((group, record.text().unwrap()), (7, "later"));
-        assert_eq!(written(false).unwrap_err().to_string(), "the state of hourly could not be written down: no room");
+    fn records_that_were_written_apart_follow_the_others() {
+        let (mut part, mut snapshot, mut apart) = (TaskPartWriter::default(), SnapshotWriter::new(1024), Records::default());
+        apart.keyed(7, |out| out.text("apart"));
+        snapshot.keyed(7, |out| out.text("first"));
+        snapshot.add(apart);
+        part.node(NodeId::new("hourly"), Counts::default(), snapshot);
+        let written = part.finish();
+        let part = TaskPart::open(&written.bytes, written.checksum, "a part".to_owned()).unwrap();
+        let texts: Vec<String> = part.keyed(&part.nodes[0], 0..1024).map(|(_, mut record)| record.text().unwrap().to_owned()).collect();
+        assert_eq!(texts, ["first", "apart"]);
     }
 
     #[test]
     fn a_part_comes_back_as_it_was_and_a_task_reads_its_own_key_groups() {
-        let (bytes, checksum) = TaskPart::enclose(&payload());
+        let (bytes, checksum) = enclose(&payload());
         let part = TaskPart::open(&bytes, checksum, "a part".to_owned()).unwrap();
         let hourly = &part.nodes[0];
         assert_eq!((hourly.node.as_str(), hourly.counts.rows_in, hourly.counts.late), ("hourly", 5, 1));
@@ -434,7 +425,7 @@ mod tests {
                 payload[at] = value;
             }
             // A checksum that fits, as if an enemy had made it.
-            let (bytes, checksum) = TaskPart::enclose(&payload);
+            let (bytes, checksum) = enclose(&payload);
             if let Ok(part) = TaskPart::open(&bytes, checksum, "a part".to_owned()) {
                 for node in &part.nodes {
                     let _ = part.shared(node).i64();

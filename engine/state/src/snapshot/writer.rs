@@ -1,8 +1,6 @@
 //! Writes values end to end, little-endian.
 
 use std::collections::BTreeSet;
-use std::error::Error;
-use std::{fmt, mem};
 
 use crate::block::Piece;
 
@@ -27,6 +25,16 @@ impl Writer {
 
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Makes room for so many bytes more.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve_exact(bytes);
+    }
+
+    /// Leaves room to be filled later.
+    pub(super) fn room(&mut self, bytes: usize) {
+        self.bytes.resize(self.bytes.len() + bytes, 0);
     }
 
     pub fn u8(&mut self, value: u8) {
@@ -85,14 +93,19 @@ impl Writer {
     }
 }
 
-/// Writes what no longer changes, on a thread that may take its time.
-type Write = Box<dyn FnOnce(&mut SnapshotWriter) -> Result<(), Box<dyn Error + Send + Sync>> + Send>;
+/// Records of key groups, end to end.
+#[derive(Debug, Default)]
+pub struct Records {
+    bytes: Writer,
+    count: u64,
+}
 
-struct Later(Write);
-
-impl fmt::Debug for Later {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Later")
+impl Records {
+    /// A record of one key group, which exactly one task reads. There may be many of a group, in any order.
+    pub fn keyed(&mut self, group: u16, write: impl FnOnce(&mut Writer)) {
+        self.count += 1;
+        self.bytes.u16(group);
+        self.bytes.within(write);
     }
 }
 
@@ -101,12 +114,12 @@ impl fmt::Debug for Later {
 pub struct SnapshotWriter {
     key_groups: u16,
     shared: Writer,
-    keyed: Writer,
-    records: u64,
+    keyed: Records,
+    /// Records that were written apart.
+    added: Vec<Records>,
     spilled: Writer,
     pieces: u64,
     blocks: BTreeSet<String>,
-    later: Vec<Later>,
 }
 
 impl SnapshotWriter {
@@ -114,12 +127,11 @@ impl SnapshotWriter {
         SnapshotWriter {
             key_groups,
             shared: Writer::default(),
-            keyed: Writer::default(),
-            records: 0,
+            keyed: Records::default(),
+            added: Vec::new(),
             spilled: Writer::default(),
             pieces: 0,
             blocks: BTreeSet::new(),
-            later: Vec::new(),
         }
     }
 
@@ -135,9 +147,7 @@ impl SnapshotWriter {
 
     /// A record of one key group, which exactly one task reads. There may be many of a group, in any order.
     pub fn keyed(&mut self, group: u16, write: impl FnOnce(&mut Writer)) {
-        self.records += 1;
-        self.keyed.u16(group);
-        self.keyed.within(write);
+        self.keyed.keyed(group, write);
     }
 
     /// A piece of a block, which stays where it lies; `write` says what it is.
@@ -157,14 +167,15 @@ impl SnapshotWriter {
         }
     }
 
-    /// Leaves to another thread what writes of state that no longer changes: the operator goes on meanwhile.
-    pub fn later(&mut self, write: impl FnOnce(&mut SnapshotWriter) -> Result<(), Box<dyn Error + Send + Sync>> + Send + 'static) {
-        self.later.push(Later(Box::new(write)));
+    /// Puts in records that were written apart.
+    pub fn add(&mut self, records: Records) {
+        self.added.push(records);
     }
 
-    /// Writes what was left for later.
-    pub(super) fn complete(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        mem::take(&mut self.later).into_iter().try_for_each(|Later(write)| write(self))
+    /// About how many bytes it is.
+    pub(super) fn len(&self) -> usize {
+        let keyed: usize = std::iter::once(&self.keyed).chain(&self.added).map(|records| records.bytes.len()).sum();
+        self.shared.len() + keyed + self.spilled.len() + 40
     }
 
     /// The blocks that it refers to.
@@ -174,8 +185,10 @@ impl SnapshotWriter {
 
     pub(super) fn write_to(&self, out: &mut Writer) {
         out.sized(self.shared.as_bytes());
-        out.u64(self.records);
-        out.sized(self.keyed.as_bytes());
+        let all = || std::iter::once(&self.keyed).chain(&self.added);
+        out.u64(all().map(|records| records.count).sum());
+        out.u64(all().map(|records| records.bytes.len() as u64).sum());
+        all().for_each(|records| out.bytes.extend_from_slice(records.bytes.as_bytes()));
         out.u64(self.pieces);
         out.sized(self.spilled.as_bytes());
     }

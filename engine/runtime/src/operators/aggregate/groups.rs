@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use millrace_model::DataType as Type;
+use millrace_state::snapshot::Writer;
 
 use super::cells::Cells;
 use super::keys::{BatchKeys, StoredKeys};
@@ -195,6 +196,11 @@ impl Groups {
     /// Gives out some groups' keys, a column into each of `out`.
     pub fn give(&self, groups: &[u32], out: &mut [Cells]) {
         self.keys.give(groups, out);
+    }
+
+    /// Writes some groups' keys, as [`super::saved::load_keys`] reads them.
+    pub fn save(&self, groups: &[u32], out: &mut Writer) {
+        self.keys.save(groups, out);
     }
 
     /// Forgets all groups. The memory is kept, unless it is many times what this use needed: clearing it would then cost more than

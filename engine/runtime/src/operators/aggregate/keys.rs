@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use millrace_model::DataType as Type;
+use millrace_state::snapshot::Writer;
 use polars::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -309,17 +310,42 @@ impl StoredColumn {
                 Some(word) if valid.get(group).copied().unwrap_or(true) => out.push_word(*word),
                 _ => out.push_null(),
             },
-            StoredColumn::Text { briefs, .. } => {
-                let brief = briefs.get(group).copied().unwrap_or(NULL_BRIEF);
-                let short = brief.to_le_bytes();
-                let bytes = match brief {
-                    NULL_BRIEF => None,
-                    brief if is_long(brief) => Some(self.long_text(group)),
-                    brief => short.get(4..4 + brief as u32 as usize),
-                };
-                match bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()) {
-                    Some(text) => out.push_text(text),
-                    None => out.push_null(),
+            StoredColumn::Text { .. } => self.with_text(group, |text| match text {
+                Some(text) => out.push_text(text),
+                None => out.push_null(),
+            }),
+        }
+    }
+
+    /// Hands over the text of a group's key; none if it is NULL.
+    fn with_text(&self, group: usize, take: impl FnOnce(Option<&str>)) {
+        let StoredColumn::Text { briefs, .. } = self else { return take(None) };
+        let brief = briefs.get(group).copied().unwrap_or(NULL_BRIEF);
+        let short = brief.to_le_bytes();
+        let bytes = match brief {
+            NULL_BRIEF => None,
+            brief if is_long(brief) => Some(self.long_text(group)),
+            brief => short.get(4..4 + brief as u32 as usize),
+        };
+        take(bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()));
+    }
+
+    fn save(&self, groups: &[u32], out: &mut Writer) {
+        match self {
+            StoredColumn::Words { words, valid } => {
+                for group in groups {
+                    let group = *group as usize;
+                    let is_valid = valid.get(group).copied().unwrap_or(true);
+                    out.flag(is_valid);
+                    out.u64(if is_valid { words.get(group).copied().unwrap_or(0) } else { 0 });
+                }
+            }
+            StoredColumn::Text { .. } => {
+                for group in groups {
+                    self.with_text(*group as usize, |text| {
+                        out.flag(text.is_some());
+                        out.text(text.unwrap_or_default());
+                    });
                 }
             }
         }
@@ -443,6 +469,12 @@ impl StoredKeys {
                 column.give(*group as usize, out);
             }
         }
+    }
+
+    /// Writes some groups' keys, as [`super::saved::load_keys`] reads them.
+    pub fn save(&self, groups: &[u32], out: &mut Writer) {
+        out.u64(groups.len() as u64);
+        self.columns.iter().for_each(|column| column.save(groups, out));
     }
 
     pub fn clear(&mut self) {

@@ -87,20 +87,43 @@ impl SavedKeys {
 
 /// Reads keys that [`SavedKeys::write`] wrote, adds those that are new, and gives the group of each.
 pub fn load_keys(groups: &mut Groups, types: &[Type], from: &mut Reader<'_>) -> RunResult<Vec<u32>> {
-    let count = from.count(1)?;
-    let mut columns = Vec::with_capacity(types.len());
-    for data_type in types {
-        columns.push(load_column(*data_type, count, from)?);
+    let mut found = load_keys_of(groups, types, std::slice::from_mut(from))?;
+    Ok(found.pop().unwrap_or_default())
+}
+
+/// The same of many records, whose keys are looked up together. Each reader stands behind its keys then.
+pub fn load_keys_of(groups: &mut Groups, types: &[Type], records: &mut [Reader<'_>]) -> RunResult<Vec<Vec<u32>>> {
+    let mut cells: Vec<Cells> = types.iter().map(|data_type| Cells::new(*data_type, 0)).collect();
+    let mut counts = Vec::with_capacity(records.len());
+    for from in records {
+        let count = from.count(1)?;
+        counts.push(count);
+        for (data_type, cells) in types.iter().zip(&mut cells) {
+            load_values(*data_type, count, from, cells)?;
+        }
     }
-    let keys = BatchKeys::new(&columns, count)?;
-    let mut found = vec![0; count];
-    groups.find(&keys, 0..count, &mut found)?;
-    Ok(found)
+    let columns: Vec<Column> = cells.into_iter().map(|cells| cells.finish("k")).collect::<RunResult<_>>()?;
+    let all = counts.iter().sum();
+    let keys = BatchKeys::new(&columns, all)?;
+    let mut found = vec![0; all];
+    groups.find(&keys, 0..all, &mut found)?;
+    let mut rest = found.as_slice();
+    let each = counts.into_iter().map(|count| {
+        let (own, others) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+        rest = others;
+        own.to_vec()
+    });
+    Ok(each.collect())
 }
 
 /// Reads as many values as [`SavedColumn::write`] wrote.
 pub fn load_column(data_type: Type, count: usize, from: &mut Reader<'_>) -> RunResult<Column> {
     let mut cells = Cells::new(data_type, count);
+    load_values(data_type, count, from, &mut cells)?;
+    cells.finish("k")
+}
+
+fn load_values(data_type: Type, count: usize, from: &mut Reader<'_>, cells: &mut Cells) -> RunResult<()> {
     for _ in 0..count {
         match (from.flag()?, data_type) {
             (is_valid, Type::Varchar) => match from.text()? {
@@ -113,5 +136,5 @@ pub fn load_column(data_type: Type, count: usize, from: &mut Reader<'_>) -> RunR
             },
         }
     }
-    cells.finish("k")
+    Ok(())
 }

@@ -1,19 +1,18 @@
 //! The operator of windows over panes: tumbling, hopping, cumulating.
 
 use std::collections::btree_map::{Entry, OccupiedEntry};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_model::Timestamp;
 use millrace_plan::BoundNode;
-use millrace_state::snapshot::SnapshotWriter;
+use millrace_state::snapshot::{Reader, Records, SnapshotWriter};
 
 use super::assign::{Assignment, Slot, assign};
 use super::bind::Aggregation;
 use super::combine::{PaneCombiner, Partial};
-use super::held::HeldPane;
 use super::inputs::Readied;
 use super::intake::{Intake, OUT};
 use super::pane::Pane;
@@ -32,8 +31,11 @@ use crate::operators::aggregate::keys::BatchKeys;
 /// Emptied panes kept for those that come next, so that their tables need not grow again.
 const SPARE_PANES: usize = 2;
 
-/// Groups that are brought together again between two batches: well under a millisecond's work.
-const SETTLED_PER_BATCH: usize = 4096;
+/// Groups that are copied for a snapshot between two batches, for each row of a full batch: about a millisecond's work.
+const COPIED_PER_ROW: usize = 8;
+
+/// Records whose keys are looked up together when state is read back.
+const LOADED_TOGETHER: usize = 1024;
 
 /// What a window over panes is made from.
 #[derive(Debug, Clone)]
@@ -61,9 +63,10 @@ pub struct PaneOperator {
     intake: Intake,
     shape: Arc<PaneShape>,
     /// All panes, by the window that takes them next. Those of the first window are all that it is made of.
-    open: BTreeMap<Window, BTreeMap<Slot, HeldPane>>,
-    /// Panes that are in two parts since a snapshot shared them, where they lie unless they have fired since.
-    unsettled: VecDeque<(Window, Slot)>,
+    open: BTreeMap<Window, BTreeMap<Slot, Pane>>,
+    /// Panes that a snapshot has yet to be given, and those that it has not taken.
+    to_copy: VecDeque<(Window, Slot)>,
+    copied: Vec<Records>,
     /// The window whose rows are on their way out.
     firing: Option<Firing>,
     spare: Vec<Pane>,
@@ -79,7 +82,7 @@ struct Firing {
     window: Window,
     pane: Pane,
     /// Panes that are not yet in it.
-    unmerged: VecDeque<(Slot, HeldPane)>,
+    unmerged: VecDeque<(Slot, Pane)>,
     /// How many groups of the first of them are.
     merged: usize,
     /// Where the pane belongs once it has been given out.
@@ -98,7 +101,8 @@ impl PaneOperator {
             intake: Intake::new(&plan.aggregation, context),
             shape: Arc::new(Intake::pane_shape(&plan.aggregation)),
             open: BTreeMap::new(),
-            unsettled: VecDeque::new(),
+            to_copy: VecDeque::new(),
+            copied: Vec::new(),
             firing: None,
             spare: Vec::new(),
             spilled: Spilled::default(),
@@ -115,8 +119,8 @@ impl PaneOperator {
         let mut refused = Vec::new();
         for run in &assignment.runs {
             let slots = self.open.entry(run.place.next).or_default();
-            let pane = slots.entry(run.place.slot).or_insert_with(|| HeldPane::new(new_pane(&mut self.spare, &self.shape)));
-            refused.extend(pane.taking().update(&keys, run.rows.clone(), &mut arguments, self.intake.on_overflow(), &mut self.scratch)?);
+            let pane = slots.entry(run.place.slot).or_insert_with(|| new_pane(&mut self.spare, &self.shape));
+            refused.extend(pane.update(&keys, run.rows.clone(), &mut arguments, self.intake.on_overflow(), &mut self.scratch)?);
         }
         Ok(refused)
     }
@@ -130,8 +134,8 @@ impl PaneOperator {
                 return Err(RunError::bug("partial results came for a window that had fired"));
             }
             let slots = self.open.entry(place.next).or_default();
-            let pane = slots.entry(place.slot).or_insert_with(|| HeldPane::new(new_pane(&mut self.spare, &self.shape)));
-            pane.taking().take_words(&keys, rows.clone(), &partial.words(rows), &mut self.scratch)?;
+            let pane = slots.entry(place.slot).or_insert_with(|| new_pane(&mut self.spare, &self.shape));
+            pane.take_words(&keys, rows.clone(), &partial.words(rows), &mut self.scratch)?;
         }
         self.intake.counts.accepted += batch.counted_rows() as u64;
         Ok(())
@@ -172,9 +176,9 @@ impl PaneOperator {
 
     fn spill(&mut self, next: Window, slot: Slot) -> RunResult<()> {
         let Some(slots) = self.open.get_mut(&next) else { return Ok(()) };
-        if let Some(pane) = slots.remove(&slot) {
-            let pane = pane.settled()?;
-            pane.panes().try_for_each(|pane| self.spilled.put(next, slot, pane, &self.shape))?;
+        if let Some(mut pane) = slots.remove(&slot) {
+            self.copied.extend(pane.copy_on(usize::MAX)?.1);
+            self.spilled.put(next, slot, &pane, &self.shape)?;
         }
         if slots.is_empty() {
             self.open.remove(&next);
@@ -220,17 +224,18 @@ impl PaneOperator {
         let closes = |first: &OccupiedEntry<'_, Window, _>| self.windows.close_of(*first.key()) <= self.watermark;
         let Some(first) = self.open.first_entry().filter(closes) else { return Ok(None) };
         let (window, slots) = first.remove_entry();
-        let settle = |(slot, pane): (Slot, HeldPane)| Ok((slot, pane.settled()?));
-        let mut unmerged: VecDeque<(Slot, HeldPane)> = slots.into_iter().map(settle).collect::<RunResult<_>>()?;
+        let mut unmerged: VecDeque<(Slot, Pane)> = slots.into_iter().collect();
+        for (_, pane) in &mut unmerged {
+            self.copied.extend(pane.copy_on(usize::MAX)?.1);
+        }
         let Some((slot, pane)) = unmerged.pop_front() else { return Ok(None) };
         let next = self.windows.next(window, slot.pane);
         let carries_on = self.windows.carries_on();
-        let (pane, then) = match pane.into_pane() {
-            Ok(pane) if next.is_none() || unmerged.is_empty() || carries_on => (pane, next.map(|next| (next, slot))),
-            held => {
-                unmerged.push_front((slot, held.map_or_else(|held| held, HeldPane::new)));
-                (new_pane(&mut self.spare, &self.shape), next.filter(|_| carries_on).map(|next| (next, slot)))
-            }
+        let (pane, then) = if next.is_none() || unmerged.is_empty() || carries_on {
+            (pane, next.map(|next| (next, slot)))
+        } else {
+            unmerged.push_front((slot, pane));
+            (new_pane(&mut self.spare, &self.shape), None)
         };
         Ok(Some(Firing { window, pane, unmerged, merged: 0, then, order: None, given: 0 }))
     }
@@ -238,19 +243,20 @@ impl PaneOperator {
     /// Merges a pane into the window that fires, or gives out up to `limit` of its rows. Says how many rows were worked on.
     fn work(&mut self, firing: &mut Firing, rows: &mut Rows, limit: usize) -> RunResult<usize> {
         if let Some((slot, pane)) = firing.unmerged.pop_front() {
-            let (worked, is_all) = pane.add_to(&mut firing.pane, firing.merged, limit)?;
-            firing.merged = if is_all { 0 } else { firing.merged + worked };
-            if !is_all {
+            let from = firing.merged;
+            let end = pane.len().min(from.saturating_add(limit));
+            firing.pane.merge_some(&pane, from..end)?;
+            firing.merged = end;
+            if end < pane.len() {
                 firing.unmerged.push_front((slot, pane));
-                return Ok(worked);
+                return Ok(end - from);
             }
-            match (self.windows.next(firing.window, slot.pane).filter(|_| !self.windows.carries_on()), pane.into_pane()) {
-                (Some(next), Ok(pane)) => self.keep(next, slot, pane)?,
-                (Some(next), Err(pane)) => self.keep_held(next, slot, pane)?,
-                (None, Ok(pane)) => self.recycle(pane),
-                (None, Err(_)) => {}
+            firing.merged = 0;
+            match self.windows.next(firing.window, slot.pane).filter(|_| !self.windows.carries_on()) {
+                Some(next) => self.keep(next, slot, pane)?,
+                None => self.recycle(pane),
             }
-            return Ok(worked);
+            return Ok(end - from);
         }
         let order = firing.order.get_or_insert_with(|| firing.pane.sorted());
         let end = order.len().min(firing.given + limit);
@@ -264,36 +270,9 @@ impl PaneOperator {
     fn keep(&mut self, next: Window, slot: Slot, pane: Pane) -> RunResult<()> {
         match self.open.entry(next).or_default().entry(slot) {
             Entry::Vacant(place) => {
-                place.insert(HeldPane::new(pane));
+                place.insert(pane);
             }
-            Entry::Occupied(mut there) => there.get_mut().taking().merge(&pane)?,
-        }
-        Ok(())
-    }
-
-    /// The same for one that a snapshot reads still.
-    fn keep_held(&mut self, next: Window, slot: Slot, mut pane: HeldPane) -> RunResult<()> {
-        let slots = self.open.entry(next).or_default();
-        if let Some(there) = slots.remove(&slot) {
-            there.settled()?.panes().try_for_each(|there| pane.taking().merge(there))?;
-        }
-        slots.insert(slot, pane);
-        self.unsettled.push_back((next, slot));
-        Ok(())
-    }
-
-    /// Brings panes together again that a snapshot had shared, up to `groups` of their groups.
-    fn settle(&mut self, mut groups: usize) -> RunResult<()> {
-        while let Some((next, slot)) = self.unsettled.front()
-            && groups > 0
-        {
-            let pane = self.open.get_mut(next).and_then(|slots| slots.get_mut(slot));
-            let (worked, is_one) = pane.map_or(Ok((0, true)), |pane| pane.settle(groups))?;
-            groups -= worked;
-            if !is_one {
-                break;
-            }
-            self.unsettled.pop_front();
+            Entry::Occupied(mut there) => there.get_mut().merge(&pane)?,
         }
         Ok(())
     }
@@ -315,7 +294,7 @@ impl PaneOperator {
 
     fn panes(&self) -> impl Iterator<Item = &Pane> {
         let unmerged = self.firing.iter().flat_map(|firing| firing.unmerged.iter().map(|(_, pane)| pane));
-        let held = self.open.values().flat_map(BTreeMap::values).chain(unmerged).flat_map(HeldPane::panes);
+        let held = self.open.values().flat_map(BTreeMap::values).chain(unmerged);
         held.chain(self.firing.iter().map(|firing| &firing.pane)).chain(self.spilled.at_hand())
     }
 
@@ -356,7 +335,6 @@ impl Operator for PaneOperator {
         if batch.is_empty() {
             return Ok(());
         }
-        self.settle(SETTLED_PER_BATCH)?;
         if batch.is_partial() {
             self.take_partial(&batch)?;
             return self.look_for_room(batch.rows());
@@ -432,42 +410,49 @@ impl Operator for PaneOperator {
             return Err(RunError::bug("a window was asked for its state before it had given out what is due"));
         }
         write_shared(self.watermark, &self.shape, writer);
+        self.to_copy.clear();
+        self.copied.clear();
         for (next, slots) in &mut self.open {
             for (slot, pane) in slots {
-                let place = [next.start, next.end, slot.pane, slot.first_end];
-                if pane.settle(usize::MAX)?.1 && pane.freeze(|| new_pane(&mut self.spare, &self.shape)).is_some() {
-                    self.unsettled.push_back((*next, *slot));
-                }
-                pane.taken().save(&self.shape, &|out| place.iter().for_each(|part| out.i64(*part)), writer)?;
-                if let Some(frozen) = pane.frozen().cloned() {
-                    let shape = self.shape.clone();
-                    writer.later(move |writer| {
-                        let write = frozen.save(&shape, &|out| place.iter().for_each(|part| out.i64(*part)), writer);
-                        write.map_err(Into::into)
-                    });
-                }
+                pane.begin_copy([next.start, next.end, slot.pane, slot.first_end], &self.shape, writer.key_groups());
+                self.to_copy.push_back((*next, *slot));
             }
         }
         self.spilled.snapshot(writer);
         Ok(())
     }
 
+    fn copy_on(&mut self, writer: &mut SnapshotWriter) -> RunResult<Step> {
+        let mut left = self.batch_rows * COPIED_PER_ROW;
+        while let Some((next, slot)) = self.to_copy.front() {
+            if left == 0 {
+                return Ok(Step::More);
+            }
+            // One that has fired meanwhile was copied then.
+            let pane = self.open.get_mut(next).and_then(|slots| slots.get_mut(slot));
+            let (copied, whole) = pane.map_or(Ok((0, None)), |pane| pane.copy_on(left))?;
+            left -= copied;
+            if copied == 0 || whole.is_some() {
+                self.to_copy.pop_front();
+            }
+            self.copied.extend(whole);
+        }
+        self.copied.drain(..).for_each(|records| writer.add(records));
+        Ok(Step::Done)
+    }
+
     fn restore(&mut self, snapshot: &OperatorSnapshot<'_>, groups: Range<u16>) -> RunResult<()> {
         self.watermark = self.watermark.max(read_shared(snapshot, &self.shape)?);
         self.spilled.restore(snapshot, groups.clone())?;
-        let mut loaded = BTreeSet::new();
-        for (group, mut record) in snapshot.keyed(groups) {
+        let mut together: BTreeMap<(Window, Slot), Vec<Reader<'_>>> = BTreeMap::new();
+        for (_, mut record) in snapshot.keyed(groups) {
             let next = Window { start: record.i64()?, end: record.i64()? };
             let slot = Slot { pane: record.i64()?, first_end: record.i64()? };
-            let pane = self.open.entry(next).or_default().entry(slot).or_insert_with(|| HeldPane::new(Pane::new(&self.shape)));
-            if loaded.insert((next, slot, group)) {
-                pane.taking().load(&self.shape, &mut record)?;
-                continue;
-            }
-            // A pane that was in two parts: its keys may be in both.
-            let mut part = Pane::new(&self.shape);
-            part.load(&self.shape, &mut record)?;
-            pane.taking().merge(&part)?;
+            together.entry((next, slot)).or_default().push(record);
+        }
+        for ((next, slot), mut records) in together {
+            let pane = self.open.entry(next).or_default().entry(slot).or_insert_with(|| Pane::new(&self.shape));
+            records.chunks_mut(LOADED_TOGETHER).try_for_each(|records| pane.load_all(&self.shape, records))?;
         }
         Ok(())
     }

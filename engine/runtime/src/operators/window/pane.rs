@@ -1,31 +1,30 @@
 //! The state of one window, or of a part of it: its keys, and for each an accumulator of every aggregate.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use millrace_state::snapshot::{Reader, SnapshotWriter, Writer};
+use millrace_state::snapshot::{Reader, Records, Writer};
 
+use super::copy::{PaneCopy, Place, Placed};
 use super::states::{OnOverflow, PaneShape, Refusal, Scratch, States};
 use crate::error::RunResult;
 use crate::operators::aggregate::cells::Cells;
 use crate::operators::aggregate::groups::Groups;
 use crate::operators::aggregate::keys::BatchKeys;
-use crate::operators::aggregate::saved::{SavedKeys, load_keys};
+use crate::operators::aggregate::saved::{SavedKeys, load_keys_of};
 use crate::operators::aggregate::values::Argument;
 
 pub struct Pane {
     groups: Groups,
     states: States,
+    placed: Placed,
+    /// What a snapshot has yet to be given of it.
+    copy: Option<Box<PaneCopy>>,
 }
 
 impl Pane {
     pub fn new(shape: &PaneShape) -> Self {
-        Pane { groups: Groups::new(&shape.keys), states: States::new(shape) }
-    }
-
-    /// Whether it may refuse a row for what it holds already: a sum that would overflow, a list that is full. Such a pane cannot take rows
-    /// in two parts that are merged later.
-    pub const fn may_refuse(&self) -> bool {
-        self.states.may_refuse()
+        Pane { groups: Groups::new(&shape.keys), states: States::new(shape), placed: Placed::default(), copy: None }
     }
 
     /// How many keys it holds.
@@ -46,7 +45,32 @@ impl Pane {
         scratch.groups.resize(rows.len(), 0);
         self.groups.find(keys, rows.clone(), &mut scratch.groups)?;
         self.states.resize(self.groups.len());
+        self.keep(scratch.groups.iter().copied())?;
         self.states.update(rows, arguments, on_overflow, scratch)
+    }
+
+    /// Before some groups change: what a snapshot has yet to be given of them.
+    fn keep(&mut self, touched: impl Iterator<Item = u32>) -> RunResult<()> {
+        match &mut self.copy {
+            Some(copy) => copy.keep(&self.groups, &self.states, &self.placed, touched),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins to copy what it holds now: records as [`Pane::load`] reads them, `place` before each.
+    pub fn begin_copy(&mut self, place: Place, shape: &Arc<PaneShape>, key_groups: u16) {
+        self.copy = Some(Box::new(PaneCopy::new(place, shape.clone(), key_groups, self.len())));
+    }
+
+    /// Copies up to `groups` more groups. Says how many, and gives the copy once it is whole.
+    pub fn copy_on(&mut self, groups: usize) -> RunResult<(usize, Option<Records>)> {
+        let Some(mut copy) = self.copy.take() else { return Ok((0, None)) };
+        let copied = copy.go_on(&self.groups, &self.states, &mut self.placed, groups)?;
+        if copy.is_whole() {
+            return Ok((copied, Some(copy.into_records())));
+        }
+        self.copy = Some(copy);
+        Ok((copied, None))
     }
 
     /// Gives out all groups as rows of a partial result: the keys' columns, then numbers for each aggregate's state.
@@ -62,6 +86,7 @@ impl Pane {
         scratch.groups.resize(rows.len(), 0);
         self.groups.find(keys, rows, &mut scratch.groups)?;
         self.states.resize(self.groups.len());
+        self.keep(scratch.groups.iter().copied())?;
         self.states.take_words(&scratch.groups, words);
         Ok(())
     }
@@ -75,6 +100,7 @@ impl Pane {
     pub fn merge_some(&mut self, other: &Pane, groups: Range<usize>) -> RunResult<()> {
         let pairs = self.groups.absorb_some(&other.groups, groups)?;
         self.states.resize(self.groups.len());
+        self.keep(pairs.iter().map(|(_, ours)| *ours))?;
         self.states.merge(&other.states, &pairs)
     }
 
@@ -89,16 +115,6 @@ impl Pane {
         self.states.give(groups, aggregates);
     }
 
-    /// Writes all groups, a record for each key group that has any: `head`, the keys, the states.
-    pub fn save(&self, shape: &PaneShape, head: &dyn Fn(&mut Writer), writer: &mut SnapshotWriter) -> RunResult<()> {
-        self.each_key_group(shape, writer.key_groups(), |key_group, write| {
-            writer.keyed(key_group, |out| {
-                head(out);
-                write(out);
-            });
-        })
-    }
-
     /// Hands over each key group that has any groups, with what writes their keys and states.
     pub fn each_key_group(&self, shape: &PaneShape, key_groups: u16, mut take: impl FnMut(u16, &dyn Fn(&mut Writer))) -> RunResult<()> {
         let keys = SavedKeys::new(&self.groups, &shape.keys, key_groups)?;
@@ -111,21 +127,41 @@ impl Pane {
         Ok(())
     }
 
-    /// Adds groups that [`Pane::save`] wrote; `from` stands behind the head.
+    /// Adds groups that were written by key group, each record once; `from` stands behind the head.
     pub fn load(&mut self, shape: &PaneShape, from: &mut Reader<'_>) -> RunResult<()> {
-        let groups = load_keys(&mut self.groups, &shape.keys, from)?;
+        self.load_all(shape, std::slice::from_mut(from))
+    }
+
+    /// The same of many records. Of two that have the same key, the states are merged: a release before wrote panes in two parts.
+    pub fn load_all(&mut self, shape: &PaneShape, records: &mut [Reader<'_>]) -> RunResult<()> {
+        let before = self.len();
+        let found = load_keys_of(&mut self.groups, &shape.keys, records)?;
         self.states.resize(self.groups.len());
-        self.states.load(&groups, from)?;
-        Ok(from.finish()?)
+        let is_new = self.len() - before == found.iter().map(Vec::len).sum::<usize>();
+        for (groups, from) in found.iter().zip(records) {
+            if is_new {
+                self.states.load(groups, from)?;
+            } else {
+                let mut part = States::new(shape);
+                part.resize(groups.len());
+                part.load(&(0..groups.len() as u32).collect::<Vec<u32>>(), from)?;
+                let pairs: Vec<(u32, u32)> = (0..).zip(groups.iter().copied()).collect();
+                self.states.merge(&part, &pairs)?;
+            }
+            from.finish()?;
+        }
+        Ok(())
     }
 
     pub fn clear(&mut self) {
         self.groups.clear();
         self.states.clear();
+        self.placed.clear();
+        self.copy = None;
     }
 
     /// Memory held, in bytes.
     pub fn bytes(&self) -> usize {
-        self.groups.bytes() + self.states.bytes()
+        self.groups.bytes() + self.states.bytes() + self.placed.bytes()
     }
 }

@@ -101,11 +101,6 @@ impl States {
         States { accumulators, has_checked, has_bounded }
     }
 
-    /// Whether a row may be refused for what its group holds already.
-    pub const fn may_refuse(&self) -> bool {
-        self.has_checked || self.has_bounded
-    }
-
     /// Makes room for groups 0 to `groups` - 1; new ones are empty.
     pub fn resize(&mut self, groups: usize) {
         self.accumulators.iter_mut().for_each(|accumulator| accumulator.resize(groups));

@@ -3,6 +3,7 @@
 mod bound;
 mod calendar;
 mod changing;
+mod copying;
 mod count;
 mod duck;
 mod flow;
