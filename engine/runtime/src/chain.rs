@@ -3,6 +3,7 @@
 //! The tree itself is synchronous. What leaves the task is put in an outbox, which the task sends before it goes on, so that an
 //! outbox holds what one batch or one step gives, and no more.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millrace_expr::to_polars;
@@ -10,10 +11,12 @@ use millrace_model::id::QUARANTINED_PORT;
 use millrace_model::{NodeId, Timestamp};
 use millrace_plan::OutputPort;
 use millrace_state::snapshot::{Counts, SnapshotWriter, TaskPartWriter};
+use millrace_state::step::reached;
 use millrace_wire::message::NoticeSeverity;
 use polars::prelude::DataType;
 
 use crate::batch::{Batch, is_hidden};
+use crate::checkpoint::Restored;
 use crate::clock::Clock;
 use crate::connector::BadRecord;
 use crate::error::{RunError, RunResult};
@@ -361,6 +364,19 @@ impl Chain {
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Gives the operators back what former tasks of their nodes wrote, of these key groups.
+    ///
+    /// # Errors
+    /// With the node that cannot read it.
+    pub fn restore(&mut self, restored: &Restored, groups: Range<u16>) -> Result<(), (NodeId, RunError)> {
+        for node in &mut self.nodes {
+            let Some(operator) = node.operator.as_mut() else { continue };
+            operator.restore(&restored.operator(&node.id), groups.clone()).map_err(|error| (node.id.clone(), error))?;
+            reached("operator-restored");
+        }
+        Ok(())
     }
 
     /// Takes down what every node holds and has counted. Comes between batches. What [`Chain::is_copying`] then, [`Chain::copy_on`] goes on with.

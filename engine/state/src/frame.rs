@@ -9,7 +9,7 @@
 //! | 8 | xxh3 of the payload |
 //! | .. | the payload, and nothing after it |
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::error::{StateError, StateResult};
 
@@ -34,12 +34,22 @@ pub fn enclose(kind: FrameKind, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Frames a payload that stands behind [`HEADER_BYTES`] bytes of room, without a copy of it; tells its checksum.
-pub fn enclose_in_place(kind: FrameKind, bytes: &mut [u8]) -> u64 {
-    let Some((place, payload)) = bytes.split_at_mut_checked(HEADER_BYTES) else { return 0 };
-    let checksum = xxh3_64(payload);
-    place.copy_from_slice(&header(kind, payload.len(), checksum));
+/// Frames a payload in pieces, of which the first begins with [`HEADER_BYTES`] bytes of room, without a copy of it; tells its checksum.
+pub fn enclose_in_place(kind: FrameKind, pieces: &mut [Vec<u8>]) -> u64 {
+    let length: usize = pieces.iter().map(Vec::len).sum();
+    let Some((first, rest)) = pieces.split_first_mut() else { return 0 };
+    let Some((place, begin)) = first.split_at_mut_checked(HEADER_BYTES) else { return 0 };
+    let mut hasher = Xxh3Default::new();
+    hasher.update(begin);
+    rest.iter().for_each(|piece| hasher.update(piece));
+    let checksum = hasher.digest();
+    place.copy_from_slice(&header(kind, length - HEADER_BYTES, checksum));
     checksum
+}
+
+/// The checksum that a frame says its payload has.
+pub fn checksum(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(array(bytes, 16))
 }
 
 fn header(kind: FrameKind, length: usize, checksum: u64) -> [u8; HEADER_BYTES] {
@@ -69,7 +79,7 @@ pub fn open<'a>(kind: FrameKind, bytes: &'a [u8], what: &str) -> StateResult<(u1
     if array::<2>(header, 6) != [0, 0] || length != payload.len() as u64 {
         return Err(damaged(format!("it says {length} bytes and has {}", payload.len())));
     }
-    if u64::from_le_bytes(array(header, 16)) != xxh3_64(payload) {
+    if checksum(header) != xxh3_64(payload) {
         return Err(damaged("its checksum does not fit".to_owned()));
     }
     Ok((version, payload))
@@ -102,9 +112,9 @@ mod tests {
         #[test]
         fn any_flipped_bit_and_any_cut_is_noticed(payload in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), bit in 0u8..8) {
             let bytes = enclose(KIND, &payload);
-            let mut in_place = [vec![7; HEADER_BYTES], payload.clone()].concat();
+            let mut in_place = vec![[vec![7; HEADER_BYTES], payload[..payload.len() / 2].to_vec()].concat(), payload[payload.len() / 2..].to_vec()];
             enclose_in_place(KIND, &mut in_place);
-            prop_assert_eq!(&in_place, &bytes);
+            prop_assert_eq!(&in_place.concat(), &bytes);
             let mut flipped = bytes.clone();
             flipped[at.index(bytes.len())] ^= 1 << bit;
             // One bit makes version 2 of version 0, 3 or beyond, never the 1 that is read as well.

@@ -38,7 +38,8 @@ fn part(folder: &Path) -> (Vec<u8>, u64) {
     part.watermark(1_370_000_000_000_000);
     part.in_flight(&TaskId { node: NodeId::new("hourly"), task: 1 }, 0, b"rows");
     let written = part.finish();
-    (written.bytes, written.checksum)
+    let checksum = written.checksum;
+    (written.into_bytes(), checksum)
 }
 
 fn manifest() -> Manifest {
@@ -74,7 +75,7 @@ fn checksum(frame: &[u8]) -> u64 {
 }
 
 fn check_part(frame: &[u8]) -> TaskPart {
-    let part = TaskPart::open(frame, checksum(frame), "the fixture".to_owned()).unwrap();
+    let part = TaskPart::open(frame.to_vec(), checksum(frame), "the fixture".to_owned()).unwrap();
     let hourly = &part.nodes[0];
     assert_eq!((hourly.counts.accepted, part.shared(hourly).i64().unwrap()), (336_000, 1_370_000_000_000_000));
     assert_eq!(part.keyed(hourly, 412..413).next().unwrap().1.text().unwrap(), "EWR");

@@ -114,7 +114,7 @@ impl StateHome {
         for entry in &manifest.parts {
             let path = paths.part(epoch, &entry.task);
             let bytes = self.store.get(&path, entry.bytes.min(MAX_PART_BYTES))?.ok_or_else(|| missing(&path))?;
-            parts.push(TaskPart::open(&bytes, entry.checksum, path)?);
+            parts.push(TaskPart::open(bytes, entry.checksum, path)?);
             reached("part-restored");
         }
         Ok(Restored::new(manifest, parts))
@@ -129,10 +129,10 @@ impl StateHome {
         }
         reached("blocks-kept");
         let path = Paths { run }.part(epoch, &task);
-        self.store.put(&path, &part.bytes)?;
+        self.store.put_pieces(&path, &part.pieces)?;
         fault::at("part").map_err(|error| StateError::io(path, error))?;
         reached("part-written");
-        Ok(PartEntry { task, bytes: part.bytes.len() as u64, checksum: part.checksum, blocks: part.blocks })
+        Ok(PartEntry { task, bytes: part.len(), checksum: part.checksum, blocks: part.blocks })
     }
 
     /// Makes an epoch complete, unless another process has, or has claimed the run: that one goes on from this epoch, or knows it not to be one.

@@ -12,7 +12,6 @@ use millrace_plan::{BoundNode, Exchange, ExchangeKind, LogicalPlan, PhysicalPlan
 use millrace_state::block::{BlockHome, Blocks, Scratch};
 use millrace_state::checkpoint::{RunId, TaskId};
 use millrace_state::snapshot::{Counts, PartitionPart};
-use millrace_state::step::reached;
 use polars::prelude::DataFrame;
 use tokio::sync::{mpsc, watch};
 
@@ -28,11 +27,12 @@ use crate::job::poison::Precautions;
 use crate::job::wiring::Wiring;
 use crate::job::{HostContext, JobOptions};
 use crate::memory::{MemoryShare, PipelineState, SpillSpace};
-use crate::operator::{Budget, Operator, OperatorContext};
+use crate::operator::{Budget, OperatorContext};
 use crate::quarantine::QuarantineFile;
 use crate::registry::{Entry, Registry};
 use crate::source::{Pacer, Partition, ReplayOrigin, TimeAssigner};
 use crate::task::barrier::BARRIERS_AHEAD;
+use crate::task::boundary::panic_text;
 use crate::task::rate::RateLimiter;
 use crate::task::sink_task::Decision;
 use crate::task::{
@@ -116,6 +116,21 @@ pub enum ReadyTask {
 }
 
 impl ReadyTask {
+    /// The node at its head.
+    fn node(&self) -> NodeId {
+        match self {
+            ReadyTask::Source(boundary, _) | ReadyTask::Operator(boundary, _) | ReadyTask::Sink(boundary, ..) => boundary.node.clone(),
+        }
+    }
+
+    const fn chain_mut(&mut self) -> &mut Chain {
+        match self {
+            ReadyTask::Source(_, task) => &mut task.chain,
+            ReadyTask::Operator(_, task) => &mut task.chain,
+            ReadyTask::Sink(_, task, _) => &mut task.chain,
+        }
+    }
+
     pub async fn run(self) -> TaskReport {
         match self {
             ReadyTask::Source(boundary, task) => boundary.contain(task.run()).await,
@@ -151,7 +166,42 @@ pub async fn make(shared: &Shared, attempt: &Attempt, wiring: Wiring, lines: Lin
     for (index, vertex) in shared.physical.vertices.iter().enumerate() {
         setup.vertex(index, vertex, work).await?;
     }
-    Ok(())
+    restore(shared, attempt, made, work).await
+}
+
+/// Gives the operators of all tasks their state back, of each task beside the others.
+async fn restore(shared: &Shared, attempt: &Attempt, made: &mut Made, work: &CurrentWork) -> RunResult<()> {
+    let Some(restored) = &attempt.restored else { return Ok(()) };
+    let mut under_way = Vec::with_capacity(made.tasks.len());
+    for (mut task, number) in std::mem::take(&mut made.tasks).into_iter().zip(&made.names) {
+        let (restored, key_groups, number) = (restored.clone(), shared.physical.key_groups, number.task);
+        let node = task.node();
+        let parallelism = shared.physical.vertices.iter().find(|it| it.nodes.first() == Some(&node)).map_or(1, |it| it.parallelism);
+        let groups = groups_of(number, key_groups, parallelism);
+        let restoring = shared.host.data.blocking(move || {
+            let done = task.chain_mut().restore(&restored, groups);
+            (task, done)
+        });
+        under_way.push((node, restoring));
+    }
+    let mut result = Ok(());
+    for (node, restoring) in under_way {
+        match restoring.await {
+            Ok((task, done)) => {
+                made.tasks.push(task);
+                if let Err((node, error)) = done {
+                    work.begin(&node, None);
+                    result = Err(error);
+                }
+            }
+            Err(panic) => {
+                work.begin(&node, None);
+                let said = panic.try_into_panic().map_or_else(|error| error.to_string(), |panic| panic_text(panic.as_ref()));
+                result = Err(RunError::bug(format!("restoring panicked: {said}")));
+            }
+        }
+    }
+    result
 }
 
 impl Setup<'_> {
@@ -362,7 +412,9 @@ impl Setup<'_> {
             if let Some(operator) = operator.as_deref_mut() {
                 operator.spill_to(self.spill_space(id, task, share.clone()));
             }
-            let counts = self.restore(id, operator.as_deref_mut(), task, vertex.parallelism)?;
+            // What its node's tasks had counted the first of them goes on from.
+            let restored = self.attempt.restored.as_ref().filter(|_| task == 0);
+            let counts = restored.map_or_else(Counts::default, |restored| restored.counts(id));
             let metrics = self.shared.telemetry.nodes.get(id).and_then(|node| node.tasks.get(task as usize)).cloned();
             let metrics = metrics.ok_or_else(|| RunError::bug(format!("no counters for {id}")))?;
             let parent = vertex.chained.iter().find(|edge| edge.to == *id).and_then(|edge| position(vertex, &edge.from.node));
@@ -381,16 +433,6 @@ impl Setup<'_> {
         let prefix = format!("{node}-{task}-{}", self.attempt.after);
         let blocks = Arc::new(Blocks::new(self.blocks.clone(), prefix));
         SpillSpace { share, blocks, key_groups: self.shared.physical.key_groups }
-    }
-
-    /// Gives an operator its state back, and tells what its node's tasks had counted, which the first of them goes on from.
-    fn restore(&self, node: &NodeId, operator: Option<&mut (dyn Operator + '_)>, task: u32, tasks: u32) -> RunResult<Counts> {
-        let Some(restored) = &self.attempt.restored else { return Ok(Counts::default()) };
-        if let Some(operator) = operator {
-            operator.restore(&restored.operator(node), groups_of(task, self.shared.physical.key_groups, tasks))?;
-            reached("operator-restored");
-        }
-        Ok(if task == 0 { restored.counts(node) } else { Counts::default() })
     }
 
     fn ports(

@@ -45,8 +45,8 @@ fn what_was_created_outlasts_any_crash_wherever_its_folders_came_from() {
 fn epoch(home: &StateHome, store: &dyn Store, number: u64) {
     let task = TaskId { node: NodeId::new("window"), task: 0 };
     let part = TaskPartWriter::default().finish();
-    store.put(&Paths { run: RUN }.part(number, &task), &part.bytes).unwrap();
-    let parts = vec![PartEntry { task, bytes: part.bytes.len() as u64, checksum: part.checksum, blocks: Vec::new() }];
+    store.put_pieces(&Paths { run: RUN }.part(number, &task), &part.pieces).unwrap();
+    let parts = vec![PartEntry { task, bytes: part.len(), checksum: part.checksum, blocks: Vec::new() }];
     let (nodes, meanings, ready) = Default::default();
     let manifest = Manifest { run: RUN, epoch: number, taken_us: 0, ending: None, key_groups: 1024, nodes, meanings, parts, ready };
     home.create_manifest(&manifest).unwrap();

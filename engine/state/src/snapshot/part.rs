@@ -149,38 +149,53 @@ impl TaskPartWriter {
 
     /// The whole part.
     pub fn finish(self) -> WrittenPart {
-        let (mut out, mut blocks) = (Writer::default(), BTreeSet::new());
-        let nodes: usize = self.nodes.iter().map(|(id, _, snapshot)| id.as_str().len() + 100 + snapshot.len()).sum();
-        out.reserve(frame::HEADER_BYTES + nodes + self.partitions.len() + self.in_flight.len() + 100);
+        let (mut out, mut pieces, mut blocks) = (Writer::default(), Vec::new(), BTreeSet::new());
         out.room(frame::HEADER_BYTES);
         out.u64(self.nodes.len() as u64);
-        out.within(|out| {
-            for (id, counts, snapshot) in self.nodes {
-                out.text(id.as_str());
-                counts.fields().iter().for_each(|count| out.u64(*count));
-                snapshot.write_to(out);
-                blocks.extend(snapshot.blocks().iter().cloned());
-            }
-        });
+        let length = |(id, counts, snapshot): &(NodeId, Counts, SnapshotWriter)| {
+            8 + id.as_str().len() + size_of_val(&counts.fields()) + snapshot.len()
+        };
+        out.u64(self.nodes.iter().map(length).sum::<usize>() as u64);
+        for (id, counts, snapshot) in self.nodes {
+            out.text(id.as_str());
+            counts.fields().iter().for_each(|count| out.u64(*count));
+            blocks.extend(snapshot.blocks().iter().cloned());
+            snapshot.write_to(&mut out, &mut pieces);
+        }
         out.u64(self.partition_count);
         out.sized(self.partitions.as_bytes());
         out.optional_i64(self.watermark);
         out.u64(self.in_flight_count);
         out.sized(self.in_flight.as_bytes());
-        let mut bytes = out.into_bytes();
-        let checksum = frame::enclose_in_place(KIND, &mut bytes);
-        WrittenPart { bytes, checksum, blocks: blocks.into_iter().collect() }
+        pieces.push(out.into_bytes());
+        let checksum = frame::enclose_in_place(KIND, &mut pieces);
+        WrittenPart { pieces, checksum, blocks: blocks.into_iter().collect() }
     }
 }
 
 /// A part as it is put to rest.
 #[derive(Debug)]
 pub struct WrittenPart {
-    /// In its frame.
-    pub bytes: Vec<u8>,
+    /// In its frame, cut where it would have been copied otherwise.
+    pub pieces: Vec<Vec<u8>>,
     pub checksum: u64,
     /// The blocks that its nodes refer to.
     pub blocks: Vec<String>,
+}
+
+impl WrittenPart {
+    pub fn len(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len() as u64).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of it in one.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.pieces.concat()
+    }
 }
 
 /// A record of one key group: where it stands in the part.
@@ -212,7 +227,8 @@ pub struct InFlightRows {
 #[derive(Debug)]
 pub struct TaskPart {
     what: String,
-    payload: Vec<u8>,
+    /// In their frame.
+    bytes: Vec<u8>,
     pub nodes: Vec<NodePart>,
     pub partitions: Vec<PartitionPart>,
     /// The merged watermark of the task's inputs, microseconds since 1970.
@@ -223,18 +239,18 @@ pub struct TaskPart {
 
 impl TaskPart {
     /// Reads what [`TaskPartWriter::finish`] framed. `checksum` is the manifest's; `what` names the part in errors.
-    pub fn open(bytes: &[u8], checksum: u64, what: String) -> StateResult<TaskPart> {
-        let (version, payload) = frame::open(KIND, bytes, &what)?;
-        if xxhash_rust::xxh3::xxh3_64(payload) != checksum {
+    pub fn open(bytes: Vec<u8>, checksum: u64, what: String) -> StateResult<TaskPart> {
+        let (version, payload) = frame::open(KIND, &bytes, &what)?;
+        if frame::checksum(&bytes) != checksum {
             return Err(crate::StateError::damaged(what, "it is a part of another epoch than its manifest's"));
         }
         let Read { nodes, partitions, watermark, in_flight } = read(payload, version, &what)?;
-        Ok(TaskPart { what, payload: payload.to_vec(), nodes, partitions, watermark, in_flight })
+        Ok(TaskPart { what, bytes, nodes, partitions, watermark, in_flight })
     }
 
     /// Rows that were in flight, as they were handed over.
     pub fn rows(&self, in_flight: &InFlightRows) -> &[u8] {
-        self.payload.get(in_flight.at.clone()).unwrap_or_default()
+        self.payload().get(in_flight.at.clone()).unwrap_or_default()
     }
 
     /// Whether the node's operator had written anything.
@@ -269,7 +285,11 @@ impl TaskPart {
     }
 
     fn reader<'a>(&'a self, at: &Range<usize>) -> Reader<'a> {
-        Reader::new(self.payload.get(at.clone()).unwrap_or_default(), &self.what)
+        Reader::new(self.payload().get(at.clone()).unwrap_or_default(), &self.what)
+    }
+
+    fn payload(&self) -> &[u8] {
+        self.bytes.get(frame::HEADER_BYTES..).unwrap_or_default()
     }
 }
 
@@ -378,7 +398,7 @@ mod tests {
         });
         part.watermark(-3);
         part.in_flight(&TaskId { node: NodeId::new("hourly"), task: 2 }, 1, b"rows");
-        part.finish().bytes.split_off(frame::HEADER_BYTES)
+        part.finish().into_bytes().split_off(frame::HEADER_BYTES)
     }
 
     fn enclose(payload: &[u8]) -> (Vec<u8>, u64) {
@@ -393,7 +413,8 @@ mod tests {
         snapshot.add(apart);
         part.node(NodeId::new("hourly"), Counts::default(), snapshot);
         let written = part.finish();
-        let part = TaskPart::open(&written.bytes, written.checksum, "a part".to_owned()).unwrap();
+        let checksum = written.checksum;
+        let part = TaskPart::open(written.into_bytes(), checksum, "a part".to_owned()).unwrap();
         let texts: Vec<String> = part.keyed(&part.nodes[0], 0..1024).map(|(_, mut record)| record.text().unwrap().to_owned()).collect();
         assert_eq!(texts, ["first", "apart"]);
     }
@@ -401,7 +422,7 @@ mod tests {
     #[test]
     fn a_part_comes_back_as_it_was_and_a_task_reads_its_own_key_groups() {
         let (bytes, checksum) = enclose(&payload());
-        let part = TaskPart::open(&bytes, checksum, "a part".to_owned()).unwrap();
+        let part = TaskPart::open(bytes.clone(), checksum, "a part".to_owned()).unwrap();
         let hourly = &part.nodes[0];
         assert_eq!((hourly.node.as_str(), hourly.counts.rows_in, hourly.counts.late), ("hourly", 5, 1));
         assert_eq!(part.shared(hourly).i64().unwrap(), -7);
@@ -413,7 +434,7 @@ mod tests {
         assert_eq!(part.watermark, Some(-3));
         let flying = &part.in_flight[0];
         assert_eq!((flying.task.task, flying.input, part.rows(flying)), (2, 1, &b"rows"[..]));
-        assert!(TaskPart::open(&bytes, checksum ^ 1, "a part".to_owned()).unwrap_err().to_string().contains("another epoch"));
+        assert!(TaskPart::open(bytes, checksum ^ 1, "a part".to_owned()).unwrap_err().to_string().contains("another epoch"));
     }
 
     proptest! {
@@ -426,7 +447,7 @@ mod tests {
             }
             // A checksum that fits, as if an enemy had made it.
             let (bytes, checksum) = enclose(&payload);
-            if let Ok(part) = TaskPart::open(&bytes, checksum, "a part".to_owned()) {
+            if let Ok(part) = TaskPart::open(bytes, checksum, "a part".to_owned()) {
                 for node in &part.nodes {
                     let _ = part.shared(node).i64();
                     part.spilled(node, 0..u16::MAX).for_each(|piece| { let _ = piece; });

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::block::Piece;
 
+/// Records of fewer bytes are copied to what is beside them.
+const LEAST_PIECE: usize = 64 * 1024;
+
 /// Bytes under way.
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -25,11 +28,6 @@ impl Writer {
 
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// Makes room for so many bytes more.
-    pub(super) fn reserve(&mut self, bytes: usize) {
-        self.bytes.reserve_exact(bytes);
     }
 
     /// Leaves room to be filled later.
@@ -172,7 +170,7 @@ impl SnapshotWriter {
         self.added.push(records);
     }
 
-    /// About how many bytes it is.
+    /// How many bytes [`SnapshotWriter::write_to`] writes.
     pub(super) fn len(&self) -> usize {
         let keyed: usize = std::iter::once(&self.keyed).chain(&self.added).map(|records| records.bytes.len()).sum();
         self.shared.len() + keyed + self.spilled.len() + 40
@@ -183,12 +181,20 @@ impl SnapshotWriter {
         &self.blocks
     }
 
-    pub(super) fn write_to(&self, out: &mut Writer) {
+    /// Writes all to `out`; before large records, what is in `out` goes to `pieces`, and they after it.
+    pub(super) fn write_to(self, out: &mut Writer, pieces: &mut Vec<Vec<u8>>) {
         out.sized(self.shared.as_bytes());
         let all = || std::iter::once(&self.keyed).chain(&self.added);
         out.u64(all().map(|records| records.count).sum());
         out.u64(all().map(|records| records.bytes.len() as u64).sum());
-        all().for_each(|records| out.bytes.extend_from_slice(records.bytes.as_bytes()));
+        for records in std::iter::once(self.keyed).chain(self.added) {
+            if records.bytes.len() < LEAST_PIECE {
+                out.bytes.extend_from_slice(records.bytes.as_bytes());
+            } else {
+                pieces.push(std::mem::take(out).into_bytes());
+                pieces.push(records.bytes.into_bytes());
+            }
+        }
         out.u64(self.pieces);
         out.sized(self.spilled.as_bytes());
     }

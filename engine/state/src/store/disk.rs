@@ -6,6 +6,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
+use super::direct;
+
 /// A lock that is held until this is dropped, or the process is gone.
 pub type DiskLock = Box<dyn Any + Send + Sync>;
 
@@ -35,6 +37,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     /// Writes a file, and syncs its bytes.
     fn write_synced(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// The same of bytes in pieces, of which there may be many.
+    fn write_pieces_synced(&self, path: &Path, pieces: &[Vec<u8>]) -> io::Result<()> {
+        self.write_synced(path, &pieces.concat())
+    }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>>;
 
@@ -98,6 +105,15 @@ impl Disk for SystemDisk {
     fn write_synced(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = File::create(path)?;
         file.write_all(bytes)?;
+        file.sync_all()
+    }
+
+    fn write_pieces_synced(&self, path: &Path, pieces: &[Vec<u8>]) -> io::Result<()> {
+        if pieces.iter().map(Vec::len).sum::<usize>() >= direct::LEAST_BYTES && direct::write_synced(path, pieces)? {
+            return Ok(());
+        }
+        let mut file = File::create(path)?;
+        pieces.iter().try_for_each(|piece| file.write_all(piece))?;
         file.sync_all()
     }
 

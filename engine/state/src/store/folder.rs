@@ -83,18 +83,29 @@ impl FolderStore {
     }
 
     /// Writes and syncs a file under a name of its own, beside where it is to stand.
-    fn write_beside(&self, to: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    fn write_beside(&self, to: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<PathBuf> {
         let folder = to.parent().unwrap_or(&self.folder);
         self.make_folders(folder)?;
         let name = format!("{UNFINISHED}{}-{}", self.disk.process(), self.next.fetch_add(1, Ordering::Relaxed));
         let beside = folder.join(name);
-        match self.disk.write_synced(&beside, bytes) {
+        match write(&beside) {
             Ok(()) => Ok(beside),
             Err(error) => {
                 let _ = self.disk.remove_file(&beside);
                 Err(error)
             }
         }
+    }
+
+    /// Puts what `write` writes to a file beside.
+    fn put_by(&self, path: &str, write: impl FnOnce(&Path) -> io::Result<()>) -> StateResult<()> {
+        let to = self.at(path)?;
+        let put = || {
+            let beside = self.write_beside(&to, write)?;
+            self.disk.rename(&beside, &to)?;
+            self.sync_folder_of(&to)
+        };
+        put().map_err(|cause| StateError::io(path, cause))
     }
 
     /// Makes `folder` within the store's own, and syncs every folder that got a new name.
@@ -118,13 +129,11 @@ impl FolderStore {
 
 impl Store for FolderStore {
     fn put(&self, path: &str, bytes: &[u8]) -> StateResult<()> {
-        let to = self.at(path)?;
-        let put = || {
-            let beside = self.write_beside(&to, bytes)?;
-            self.disk.rename(&beside, &to)?;
-            self.sync_folder_of(&to)
-        };
-        put().map_err(|cause| StateError::io(path, cause))
+        self.put_by(path, |beside| self.disk.write_synced(beside, bytes))
+    }
+
+    fn put_pieces(&self, path: &str, pieces: &[Vec<u8>]) -> StateResult<()> {
+        self.put_by(path, |beside| self.disk.write_pieces_synced(beside, pieces))
     }
 
     fn put_for_now(&self, path: &str, bytes: &[u8]) -> StateResult<()> {
@@ -139,7 +148,7 @@ impl Store for FolderStore {
     fn create(&self, path: &str, bytes: &[u8]) -> StateResult<Created> {
         let to = self.at(path)?;
         let create = || {
-            let beside = self.write_beside(&to, bytes)?;
+            let beside = self.write_beside(&to, |beside| self.disk.write_synced(beside, bytes))?;
             let linked = self.disk.hard_link(&beside, &to);
             self.disk.remove_file(&beside)?;
             match linked {

@@ -1,5 +1,6 @@
 //! Where state lies: few and simple demands, so that an object store can meet them as a folder does.
 
+mod direct;
 mod disk;
 mod folder;
 
@@ -20,6 +21,11 @@ pub enum Created {
 pub trait Store: Send + Sync {
     /// Puts bytes, in place of what may be there. Who reads sees the old or the new, whole.
     fn put(&self, path: &str, bytes: &[u8]) -> StateResult<()>;
+
+    /// The same of bytes in pieces, of which there may be many.
+    fn put_pieces(&self, path: &str, pieces: &[Vec<u8>]) -> StateResult<()> {
+        self.put(path, &pieces.concat())
+    }
 
     /// Puts bytes that need not outlive the process.
     fn put_for_now(&self, path: &str, bytes: &[u8]) -> StateResult<()> {

@@ -20,7 +20,8 @@ fn restored(writer: SnapshotWriter) -> Restored {
     let mut part = TaskPartWriter::default();
     part.node(NodeId::new("w"), Default::default(), writer);
     let part = part.finish();
-    let part = TaskPart::open(&part.bytes, part.checksum, "a part".to_owned()).unwrap();
+    let checksum = part.checksum;
+    let part = TaskPart::open(part.into_bytes(), checksum, "a part".to_owned()).unwrap();
     let (nodes, meanings, parts, ready) = Default::default();
     let manifest = Manifest { run: RunId(0), epoch: 1, taken_us: 0, ending: None, key_groups: KEY_GROUPS, nodes, meanings, parts, ready };
     Restored::new(manifest, vec![part])
