@@ -173,7 +173,7 @@ impl Store for FolderStore {
         if length > most_bytes {
             return Err(StateError::damaged(path, format!("it has {length} bytes, and {most_bytes} at most")));
         }
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
         file.take(most_bytes).read_to_end(&mut bytes).map_err(failed)?;
         Ok(Some(bytes))
     }

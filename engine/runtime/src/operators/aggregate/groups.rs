@@ -29,6 +29,15 @@ pub struct Groups {
     opened: Vec<usize>,
 }
 
+/// A table of free slots, each written: memory that the system gives out as zero is first read by a probe and then written, which costs a
+/// second page fault and, for every other thread, a flush of what it knows of the page.
+#[expect(clippy::slow_vector_initialization, reason = "what the lint asks for is what is avoided here")]
+fn free_slots(slots: usize) -> Vec<u64> {
+    let mut free = Vec::with_capacity(slots);
+    free.resize(slots, 0);
+    free
+}
+
 /// Where a probe ended.
 enum Probe {
     Group(u32),
@@ -173,9 +182,21 @@ impl Groups {
         group
     }
 
+    /// Makes room for so many groups more, so that the table grows once and not by doubling.
+    pub fn reserve(&mut self, more: usize) {
+        let slots = (self.len().saturating_add(more).saturating_mul(2) + 1).next_power_of_two();
+        if slots > self.slots.len() {
+            self.grow_to(slots);
+        }
+    }
+
     #[cold]
     fn grow(&mut self) {
-        self.slots = vec![0; self.slots.len() * 2];
+        self.grow_to(self.slots.len() * 2);
+    }
+
+    fn grow_to(&mut self, slots: usize) {
+        self.slots = free_slots(slots);
         let mask = self.slots.len() - 1;
         for (group, hash) in self.hashes.iter().enumerate() {
             let mut at = *hash as usize & mask;

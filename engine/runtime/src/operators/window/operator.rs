@@ -35,7 +35,7 @@ const SPARE_PANES: usize = 2;
 const COPIED_PER_ROW: usize = 8;
 
 /// Records whose keys are looked up together when state is read back.
-const LOADED_TOGETHER: usize = 1024;
+const LOADED_TOGETHER: usize = 256;
 
 /// What a window over panes is made from.
 #[derive(Debug, Clone)]
@@ -452,6 +452,7 @@ impl Operator for PaneOperator {
         }
         for ((next, slot), mut records) in together {
             let pane = self.open.entry(next).or_default().entry(slot).or_insert_with(|| Pane::new(&self.shape));
+            pane.reserve_for(&records)?;
             records.chunks_mut(LOADED_TOGETHER).try_for_each(|records| pane.load_all(&self.shape, records))?;
         }
         Ok(())

@@ -132,6 +132,13 @@ impl Pane {
         self.load_all(shape, std::slice::from_mut(from))
     }
 
+    /// Makes room for the groups of these records.
+    pub fn reserve_for(&mut self, records: &[Reader<'_>]) -> RunResult<()> {
+        let counts = records.iter().map(|from| Ok(from.clone().count(1)?));
+        self.groups.reserve(counts.sum::<RunResult<usize>>()?);
+        Ok(())
+    }
+
     /// The same of many records. Of two that have the same key, the states are merged: a release before wrote panes in two parts.
     pub fn load_all(&mut self, shape: &PaneShape, records: &mut [Reader<'_>]) -> RunResult<()> {
         let before = self.len();
