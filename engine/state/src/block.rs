@@ -90,6 +90,15 @@ impl BlockWriter {
         write(&mut self.out);
         self.ends.push((group, self.out.len()));
     }
+
+    /// The bytes so far.
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
 }
 
 /// A folder that no run goes on from, made when something is first put there and removed in the end.

@@ -4,10 +4,12 @@
 //! group each; then the partitions that the task reads. At another parallelism a task reads the records of its own key groups out of the
 //! parts of all former tasks.
 
+mod apart;
 mod part;
 mod reader;
 mod writer;
 
+pub use apart::{Apart, write_piece};
 pub use part::{Counts, InFlightRows, KeyedRecord, NodePart, PartitionPart, TaskPart, TaskPartWriter, WrittenPart};
 pub use reader::Reader;
 pub use writer::{Records, SnapshotWriter, Writer};

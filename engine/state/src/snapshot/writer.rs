@@ -1,7 +1,8 @@
 //! Writes values end to end, little-endian.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::reader::Reader;
 use crate::block::Piece;
 
 /// Records of fewer bytes are copied to what is beside them.
@@ -33,6 +34,11 @@ impl Writer {
     /// Leaves room to be filled later.
     pub(super) fn room(&mut self, bytes: usize) {
         self.bytes.resize(self.bytes.len() + bytes, 0);
+    }
+
+    /// Takes back what was written beyond so many bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
     }
 
     pub fn u8(&mut self, value: u8) {
@@ -67,6 +73,11 @@ impl Writer {
     pub fn optional_i64(&mut self, value: Option<i64>) {
         self.flag(value.is_some());
         self.i64(value.unwrap_or(0));
+    }
+
+    /// As they are.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// With their length before them.
@@ -174,6 +185,18 @@ impl SnapshotWriter {
     pub(super) fn len(&self) -> usize {
         let keyed: usize = std::iter::once(&self.keyed).chain(&self.added).map(|records| records.bytes.len()).sum();
         self.shared.len() + keyed + self.spilled.len() + 40
+    }
+
+    /// The records so far by key group, in the order in which they were written.
+    pub fn by_key_group(&self) -> BTreeMap<u16, Vec<&[u8]>> {
+        let mut records: BTreeMap<u16, Vec<&[u8]>> = BTreeMap::new();
+        for written in std::iter::once(&self.keyed).chain(&self.added) {
+            let mut reader = Reader::new(written.bytes.as_bytes(), "what an operator wrote");
+            while let (Ok(group), Ok(record)) = (reader.u16(), reader.sized()) {
+                records.entry(group).or_default().push(record);
+            }
+        }
+        records
     }
 
     /// The blocks that it refers to.
