@@ -327,6 +327,25 @@ impl Chain {
         self.work.begin(&node.id, None);
         operator.on_timer(timer)?;
         self.finish_steps(index).await?;
+        self.tell_watermark(index).await
+    }
+
+    /// Lets every node give out what it has put off, upstream first: a barrier, a silence or the end is about to go on.
+    pub async fn settle(&mut self) -> RunResult<()> {
+        for index in 0..self.nodes.len() {
+            let Some(node) = self.nodes.get_mut(index) else { break };
+            let Some(operator) = node.operator.as_mut() else { continue };
+            self.work.begin(&node.id, None);
+            if operator.settle()? == Step::More {
+                self.finish_steps(index).await?;
+                self.tell_watermark(index).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells those below a node how far it is, where that is not for what came in.
+    async fn tell_watermark(&mut self, index: usize) -> RunResult<()> {
         if let Some((received, operator)) = self.nodes.get(index).and_then(|node| Some((node.received, node.operator.as_ref()?))) {
             let outgoing = operator.output_watermark(received);
             self.give_watermark(index, outgoing);
@@ -424,6 +443,7 @@ impl Chain {
 
     /// Ends every node, upstream first, and tells those downstream.
     pub async fn end(&mut self, reason: EndReason) -> RunResult<()> {
+        self.settle().await?;
         for index in 0..self.nodes.len() {
             let Some(node) = self.nodes.get_mut(index) else { break };
             let mut emitted = Emitted::default();

@@ -12,6 +12,9 @@ use millrace_state::block::Blocks;
 
 use crate::error::{RunError, RunResult};
 
+/// What holds less than this part of what the process does need not go to disk.
+const LEAST_SHARE: u64 = 1024;
+
 /// What all pipelines of a process hold in memory.
 #[derive(Debug)]
 pub struct StateMemory {
@@ -91,6 +94,22 @@ impl MemoryShare {
     /// Whether the process holds more than its budget: what can go to disk should.
     pub fn is_over_budget(&self) -> bool {
         self.pipeline.memory.held_bytes() > self.pipeline.memory.budget_bytes
+    }
+
+    /// Whether the process could hold so much more and stay clear of its budget: what is on disk may come back.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        let memory = &self.pipeline.memory;
+        memory.held_bytes().saturating_add(bytes) <= memory.budget_bytes / 8 * 7
+    }
+
+    /// Whether so much is enough of what the process holds that putting it on disk is worth its while.
+    pub fn is_worth(&self, bytes: u64) -> bool {
+        bytes > 0 && bytes >= self.pipeline.memory.held_bytes() / LEAST_SHARE
+    }
+
+    /// What the process may hold.
+    pub fn budget_bytes(&self) -> u64 {
+        self.pipeline.memory.budget_bytes
     }
 
     /// # Errors

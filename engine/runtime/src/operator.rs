@@ -44,6 +44,8 @@ pub enum Timer {
     Every,
     /// Nothing has come by any input for as long as [`Timers::after_idle`] says.
     AfterIdle,
+    /// The interval of [`Timers::put_off`] has passed once more.
+    PutOff,
 }
 
 /// When an operator wants to be told of processing time.
@@ -51,6 +53,8 @@ pub enum Timer {
 pub struct Timers {
     pub every: Option<Duration>,
     pub after_idle: Option<Duration>,
+    /// How long work may wait that was put off so that more comes together.
+    pub put_off: Option<Duration>,
 }
 
 /// Takes what an operator gives out. Ports count as the node's outputs do: 0 is the first of `BoundNode::outputs`.
@@ -90,6 +94,25 @@ pub struct StateSize {
     pub next_window_end: Option<Timestamp>,
 }
 
+/// What must be known of an operator whose state is not in memory, so that it is neither forgotten nor asked in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook {
+    /// No watermark before it makes anything due. None does if there is none.
+    pub due: Option<Timestamp>,
+    /// When the last of what is open closes.
+    pub last_close: Option<Timestamp>,
+    /// Rows that were taken and are in no count yet: they are accepted if the input is stopped now.
+    pub waiting_rows: u64,
+}
+
+impl Outlook {
+    /// Nothing becomes due by event time, and nothing waits.
+    pub const NOTHING_DUE: Outlook = Outlook { due: None, last_close: None, waiting_rows: 0 };
+
+    /// Any watermark may make something due.
+    pub const ALWAYS_DUE: Outlook = Outlook { due: Some(Timestamp::MIN), ..Outlook::NOTHING_DUE };
+}
+
 /// Synchronous, deterministic, preemptible: the same batches and watermarks in the same order give the same output, and nothing
 /// here waits, reads a clock or draws a random number.
 ///
@@ -125,6 +148,24 @@ pub trait Operator: Send {
     /// The watermark to send on, once `step` is done: the one that came in, unless rows may still come out before it.
     fn output_watermark(&self, input: Timestamp) -> Timestamp {
         input
+    }
+
+    /// A barrier is about to pass, or the inputs to fall idle or end: what was put off becomes due. Says whether
+    /// [`Operator::step`] has something to do.
+    fn settle(&mut self) -> RunResult<Step> {
+        Ok(Step::Done)
+    }
+
+    /// What it has to do at which event time. Comes when `step` has nothing left to do.
+    fn outlook(&self) -> Outlook {
+        Outlook::ALWAYS_DUE
+    }
+
+    /// Nothing has come for long: closes all that closes at or before `until`, as if a watermark had passed it. [`Timer::AfterIdle`] does so
+    /// with the operator's own [`Outlook::last_close`].
+    fn close_idle(&mut self, until: Timestamp) -> RunResult<()> {
+        let _ = until;
+        Ok(())
     }
 
     /// All inputs have ended. With `Finished` the greatest watermark came first.
@@ -219,6 +260,14 @@ pub trait OperatorFactory: Kind {
     fn combiner(&self, node: &Arc<BoundNode>) -> RunResult<Option<Box<dyn Combiner>>> {
         let _ = node;
         Ok(None)
+    }
+
+    /// Whether all that the node's operators hold belongs to keys and is written by key group, so that one of them may be cut into several by
+    /// key, each of which rests on disk while it is not needed (see [`crate::operators::resting`]). Such an operator tells its
+    /// [outlook](Operator::outlook). Not asked of a node that one task does.
+    fn may_rest(&self, node: &BoundNode) -> bool {
+        let _ = node;
+        false
     }
 
     /// Whether [`Operator::restore`] reads state that was written before aggregates were added at the end: those begin empty.

@@ -7,7 +7,7 @@ use millrace_model::{NodeId, Timestamp};
 use millrace_state::StateResult;
 use millrace_state::block::PiecePlace;
 use millrace_state::checkpoint::{Committable, Manifest};
-use millrace_state::snapshot::{Counts, NodePart, PartitionPart, Reader, TaskPart};
+use millrace_state::snapshot::{Apart, Counts, NodePart, PartitionPart, Reader, TaskPart};
 
 /// A complete epoch, with all its parts.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Restored {
 
     /// What the operators of a node had written.
     pub fn operator(&self, node: &NodeId) -> OperatorSnapshot<'_> {
-        OperatorSnapshot { parts: self.of_node(node).collect() }
+        OperatorSnapshot { parts: self.of_node(node).collect(), apart: None }
     }
 }
 
@@ -91,16 +91,27 @@ impl<'a> FormerTask<'a> {
     }
 }
 
-/// What all former tasks of an operator had written.
+/// What all former tasks of an operator had written, or what it had put aside itself.
 #[derive(Debug)]
 pub struct OperatorSnapshot<'a> {
     parts: Vec<(&'a TaskPart, &'a NodePart)>,
+    apart: Option<&'a Apart>,
 }
 
 impl<'a> OperatorSnapshot<'a> {
+    /// What was put aside alone.
+    pub const fn of(apart: &'a Apart) -> OperatorSnapshot<'a> {
+        OperatorSnapshot { parts: Vec::new(), apart: Some(apart) }
+    }
+
+    /// The same, with what was put aside as if it stood in it.
+    pub fn with<'b>(&'b self, apart: &'b Apart) -> OperatorSnapshot<'b> {
+        OperatorSnapshot { parts: self.parts.clone(), apart: Some(apart) }
+    }
+
     /// State that no key owns, of each former task. A task that wrote nothing gives an empty reader.
     pub fn shared(&self) -> impl Iterator<Item = Reader<'a>> {
-        self.parts.iter().map(|(part, node)| part.shared(node))
+        self.parts.iter().map(|(part, node)| part.shared(node)).chain(self.apart.into_iter().flat_map(Apart::shared))
     }
 
     /// The pieces of some key groups that lie in blocks, each with what its operator said of it.
@@ -110,6 +121,10 @@ impl<'a> OperatorSnapshot<'a> {
 
     /// The records of some key groups.
     pub fn keyed(&self, groups: Range<u16>) -> impl Iterator<Item = (u16, Reader<'a>)> {
-        self.parts.iter().flat_map(move |(part, node)| part.keyed(node, groups.clone()))
+        let apart = self.apart.into_iter().flat_map({
+            let groups = groups.clone();
+            move |apart| apart.keyed(groups.clone())
+        });
+        self.parts.iter().flat_map(move |(part, node)| part.keyed(node, groups.clone())).chain(apart)
     }
 }

@@ -1,5 +1,7 @@
 //! Splits a batch by the task that owns each row's key.
 
+use std::ops::Range;
+
 use millrace_plan::key_group::{key_group, task_of};
 use polars::prelude::{Column, DataFrame, DataType, IdxSize, Int64Chunked, IntoColumn, IntoSeries, TimeUnit};
 
@@ -12,23 +14,31 @@ use crate::key::hash_keys;
 pub struct Partitioner {
     columns: Vec<String>,
     groups: u16,
+    /// The key groups that are spread over the tasks: all, or those of one task that divides them once more.
+    range: Range<u16>,
     /// The rows that go to each task.
     rows: Vec<Vec<IdxSize>>,
 }
 
 impl Partitioner {
     pub fn new(columns: Vec<String>, groups: u16, tasks: usize) -> Self {
-        Partitioner { columns, groups, rows: vec![Vec::new(); tasks] }
+        Partitioner { columns, groups, range: 0..groups, rows: vec![Vec::new(); tasks] }
+    }
+
+    /// Spreads no more than these key groups, as evenly.
+    #[must_use]
+    pub fn within(self, range: Range<u16>) -> Self {
+        Partitioner { range, ..self }
     }
 
     /// The parts of `batch`, each with its task, in the order of the tasks; rows keep their order. Nothing for a task without rows.
     pub fn split(&mut self, batch: &Batch) -> RunResult<Vec<(usize, Batch)>> {
         let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         let hashes = hash_keys(batch.frame(), &columns)?;
-        let tasks = self.rows.len() as u32;
+        let (tasks, range) = (self.rows.len() as u32, self.range.clone());
         self.rows.iter_mut().for_each(Vec::clear);
         for (row, hash) in hashes.into_iter().enumerate() {
-            let task = task_of(key_group(hash, self.groups), self.groups, tasks);
+            let task = task_of(key_group(hash, self.groups).saturating_sub(range.start), range.end - range.start, tasks);
             if let Some(rows) = self.rows.get_mut(task as usize) {
                 rows.push(row as IdxSize);
             }

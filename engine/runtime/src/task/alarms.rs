@@ -41,7 +41,9 @@ impl Alarms {
         };
         let of = |(node, timers): &(usize, Timers)| {
             let every = timers.every.map(|every| alarm(*node, Timer::Every, every));
-            every.into_iter().chain(timers.after_idle.map(|wait| alarm(*node, Timer::AfterIdle, wait))).collect::<Vec<_>>()
+            let after_idle = timers.after_idle.map(|wait| alarm(*node, Timer::AfterIdle, wait));
+            let put_off = timers.put_off.map(|wait| alarm(*node, Timer::PutOff, wait));
+            every.into_iter().chain(after_idle).chain(put_off).collect::<Vec<_>>()
         };
         Alarms { alarms: nodes.iter().flat_map(of).collect(), heard_ns: now_ns }
     }
@@ -69,7 +71,7 @@ impl Alarms {
         for alarm in &mut self.alarms {
             let since = if alarm.timer == Timer::AfterIdle { heard_ns } else { alarm.since_ns };
             let is_due = !alarm.has_rung && since.saturating_add(alarm.wait_ns) <= now_ns;
-            if is_due && (alarm.timer == Timer::Every || input == Input::Quiet) {
+            if is_due && (alarm.timer != Timer::AfterIdle || input == Input::Quiet) {
                 alarm.since_ns = now_ns;
                 alarm.has_rung = alarm.timer == Timer::AfterIdle;
                 due.push((alarm.node, alarm.timer));
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     fn alarms() -> Alarms {
-        let timers = Timers { every: Some(Duration::from_nanos(10)), after_idle: Some(Duration::from_nanos(25)) };
+        let timers = Timers { every: Some(Duration::from_nanos(10)), after_idle: Some(Duration::from_nanos(25)), ..Timers::default() };
         Alarms::new(&[(3, timers)], 100)
     }
 

@@ -52,8 +52,9 @@ impl Acknowledger {
         Acknowledger { task, reports, key_groups, is_durable, passed: None }
     }
 
-    /// Takes down what the task's nodes hold, or begins to. None where nothing is kept.
-    pub fn snapshot(&self, chain: &mut Chain) -> RunResult<Option<TaskPartWriter>> {
+    /// Lets the task's nodes give out what they have put off, and takes down what they hold, or begins to. None where nothing is kept.
+    pub async fn snapshot(&self, chain: &mut Chain) -> RunResult<Option<TaskPartWriter>> {
+        chain.settle().await?;
         if !self.is_durable {
             return Ok(None);
         }

@@ -41,11 +41,14 @@ impl OperatorTask {
                     self.chain.flush().await?;
                 }
                 GateEvent::Watermark(watermark) => self.chain.advance(watermark).await?,
-                GateEvent::Idle => self.chain.broadcast(Element::Idle).await?,
+                GateEvent::Idle => {
+                    self.chain.settle().await?;
+                    self.chain.broadcast(Element::Idle).await?;
+                }
                 GateEvent::Active => self.chain.broadcast(Element::Active).await?,
                 GateEvent::Barrier { epoch, is_aligned } => {
                     self.barriers.acknowledger.finish_copying(&mut self.chain).await?;
-                    let part = self.barriers.acknowledger.snapshot(&mut self.chain)?;
+                    let part = self.barriers.acknowledger.snapshot(&mut self.chain).await?;
                     self.chain.broadcast(Element::Barrier { epoch }).await?;
                     self.barriers.acknowledger.pass(epoch, !is_aligned, part, None, &mut self.chain).await?;
                 }

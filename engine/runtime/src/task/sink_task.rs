@@ -150,7 +150,7 @@ impl SinkTask {
     async fn prepare(&mut self, sink: &mut dyn Sink, epoch: u64, is_aligned: bool) -> RunResult<()> {
         let ready = if self.is_unread { None } else { sink.prepare(epoch).await? };
         reached("sink-prepared");
-        let part = self.barriers.acknowledger.snapshot(&mut self.chain)?;
+        let part = self.barriers.acknowledger.snapshot(&mut self.chain).await?;
         self.chain.broadcast(Element::Barrier { epoch }).await?;
         self.barriers.acknowledger.pass(epoch, !is_aligned, part, ready, &mut self.chain).await
     }

@@ -157,10 +157,9 @@ impl Reader {
     /// Sends the barrier of an epoch: the rows before it belong to it.
     async fn pass(&mut self, epoch: u64) -> RunResult<()> {
         self.task.acknowledger.finish_copying(&mut self.task.chain).await?;
-        let lanes = &self.lanes;
-        let mut part = self.task.acknowledger.snapshot(&mut self.task.chain)?;
+        let mut part = self.task.acknowledger.snapshot(&mut self.task.chain).await?;
         if let Some(part) = &mut part {
-            let partitions: Vec<PartitionPart> = lanes.iter().map(|lane| lane.partition.part(lane.is_idle, lane.has_ended)).collect();
+            let partitions: Vec<PartitionPart> = self.lanes.iter().map(|lane| lane.partition.part(lane.is_idle, lane.has_ended)).collect();
             partitions.iter().for_each(|partition| part.partition(partition));
             self.task.cautious.passed(epoch, partitions);
         }
@@ -351,6 +350,7 @@ impl Reader {
             self.task.chain.advance(watermark).await?;
         }
         if change.idle == Some(true) {
+            self.task.chain.settle().await?;
             self.task.chain.broadcast(Element::Idle).await?;
         }
         Ok(())

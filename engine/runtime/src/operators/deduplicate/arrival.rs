@@ -13,7 +13,7 @@ use crate::batch::Batch;
 use crate::checkpoint::OperatorSnapshot;
 use crate::error::RunResult;
 use crate::flow::partition::gather;
-use crate::operator::{Operator, Output, RowCounts, StateSize};
+use crate::operator::{Operator, Outlook, Output, RowCounts, StateSize};
 use crate::operators::aggregate::groups::Groups;
 use crate::operators::aggregate::saved::{SavedKeys, load_keys};
 use crate::operators::intake::OUT;
@@ -89,6 +89,10 @@ impl Operator for Arrival {
             _ => out.emit(OUT, Batch::new(gather(batch.frame(), &rows)?)),
         }
         Ok(())
+    }
+
+    fn outlook(&self) -> Outlook {
+        Outlook::NOTHING_DUE
     }
 
     fn snapshot(&mut self, writer: &mut SnapshotWriter) -> RunResult<()> {

@@ -18,7 +18,7 @@ use crate::batch::{Batch, WATERMARK_COLUMN};
 use crate::checkpoint::OperatorSnapshot;
 use crate::error::{RunError, RunResult};
 use crate::flow::partition::gather;
-use crate::operator::{Budget, EndReason, Operator, OperatorContext, Output, RowCounts, StateSize, Step};
+use crate::operator::{Budget, EndReason, Operator, OperatorContext, Outlook, Output, RowCounts, StateSize, Step};
 use crate::operators::aggregate::groups::Groups;
 use crate::operators::aggregate::saved::{SavedKeys, load_keys};
 use crate::operators::intake::{Intake, OUT};
@@ -261,6 +261,12 @@ impl Operator for Earliest {
         }
         self.emit(&mut ids, out)?;
         Ok(Step::More)
+    }
+
+    /// A row is final once the watermark is past it. Keys that are over can be forgotten at any time.
+    fn outlook(&self) -> Outlook {
+        let due = self.waiting.peek().map(|Reverse((time, _))| Timestamp(time.saturating_add(1)));
+        Outlook { due, waiting_rows: self.waiting.len() as u64, ..Outlook::NOTHING_DUE }
     }
 
     fn on_end(&mut self, reason: EndReason, _: &mut dyn Output) -> RunResult<()> {

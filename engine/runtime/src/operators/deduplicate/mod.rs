@@ -126,6 +126,10 @@ impl OperatorFactory for Deduplicate {
             Mode::Best { order } => Box::new(Best::new(plan, order)),
         })
     }
+
+    fn may_rest(&self, _: &BoundNode) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

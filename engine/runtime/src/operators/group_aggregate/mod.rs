@@ -225,4 +225,8 @@ impl OperatorFactory for Aggregate {
         let plan: &AggregatePlan = node.payload.get().ok_or_else(|| RunError::bug("an aggregate was bound by another kind"))?;
         operator::create(plan, context)
     }
+
+    fn may_rest(&self, _: &BoundNode) -> bool {
+        true
+    }
 }

@@ -11,7 +11,7 @@ use super::table::{Holding, Rows, Table};
 use crate::batch::Batch;
 use crate::checkpoint::OperatorSnapshot;
 use crate::error::{RunError, RunResult};
-use crate::operator::{Budget, EndReason, Operator, OperatorContext, Output, RowCounts, StateSize, Step};
+use crate::operator::{Budget, EndReason, Operator, OperatorContext, Outlook, Output, RowCounts, StateSize, Step};
 use crate::operators::aggregate::keys::BatchKeys;
 use crate::operators::window::assign::Fates;
 use crate::operators::window::bind::Aggregation;
@@ -208,6 +208,11 @@ impl Operator for AggregateOperator {
     fn step(&mut self, budget: Budget, _: &mut dyn Output) -> RunResult<Step> {
         let Some(ttl) = self.ttl else { return Ok(Step::Done) };
         Ok(if self.table.forget_due(self.watermark, ttl, budget.rows.max(1))? { Step::Done } else { Step::More })
+    }
+
+    fn outlook(&self) -> Outlook {
+        // A key that nothing asks for is forgotten when the next row brings its state back: rows find it forgotten by their own watermark.
+        Outlook::NOTHING_DUE
     }
 
     fn on_end(&mut self, _: EndReason, _: &mut dyn Output) -> RunResult<()> {

@@ -121,6 +121,10 @@ impl OperatorFactory for TopN {
             TopMode::Updating { .. } => Box::new(UpdatingTop::new(plan, context)),
         })
     }
+
+    fn may_rest(&self, _: &BoundNode) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::ranking::{Candidates, Changed, Ranking, RankingShape};
 use crate::batch::{Batch, WATERMARK_COLUMN};
 use crate::checkpoint::OperatorSnapshot;
 use crate::error::RunResult;
-use crate::operator::{Operator, OperatorContext, Output, RowCounts, StateSize};
+use crate::operator::{Operator, OperatorContext, Outlook, Output, RowCounts, StateSize};
 use crate::operators::intake::OUT;
 
 pub struct UpdatingTop {
@@ -136,6 +136,10 @@ impl Operator for UpdatingTop {
         self.emit(&self.changes(&changed), out)?;
         self.ranking.free(&changed.out);
         Ok(())
+    }
+
+    fn outlook(&self) -> Outlook {
+        Outlook::NOTHING_DUE
     }
 
     fn snapshot(&mut self, writer: &mut SnapshotWriter) -> RunResult<()> {

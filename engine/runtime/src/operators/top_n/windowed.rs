@@ -13,7 +13,7 @@ use crate::batch::{Batch, TIME_COLUMN, WATERMARK_COLUMN};
 use crate::checkpoint::OperatorSnapshot;
 use crate::error::{RunError, RunResult};
 use crate::flow::partition::gather;
-use crate::operator::{Budget, EndReason, Operator, OperatorContext, Output, RowCounts, StateSize, Step};
+use crate::operator::{Budget, EndReason, Operator, OperatorContext, Outlook, Output, RowCounts, StateSize, Step};
 use crate::operators::intake::{Intake, OUT};
 use crate::operators::window::assign::{Assignment, Fate, Place, Slot, assign};
 use crate::operators::window::rows::WINDOW_COLUMNS;
@@ -204,6 +204,12 @@ impl Operator for WindowedTop {
     /// As of all windows: no later result has a time before it.
     fn output_watermark(&self, input: Timestamp) -> Timestamp {
         input.saturating_add(-self.windows.allowed_lateness)
+    }
+
+    fn outlook(&self) -> Outlook {
+        let close = |(end, start): (i64, i64)| Timestamp(self.windows.close_of(Window { start, end }));
+        let mut open = self.open.keys().copied();
+        Outlook { due: open.next().map(close), ..Outlook::NOTHING_DUE }
     }
 
     fn on_end(&mut self, reason: EndReason, _: &mut dyn Output) -> RunResult<()> {

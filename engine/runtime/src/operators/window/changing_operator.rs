@@ -38,7 +38,7 @@ use super::states::{OnOverflow, PaneShape, Refusal, Scratch};
 use crate::batch::{Batch, TIME_COLUMN};
 use crate::checkpoint::OperatorSnapshot;
 use crate::error::{RunError, RunResult};
-use crate::operator::{Budget, EndReason, Operator, OperatorContext, Output, RowCounts, StateSize, Step, Timer, Timers};
+use crate::operator::{Budget, EndReason, Operator, OperatorContext, Outlook, Output, RowCounts, StateSize, Step, Timer, Timers};
 use crate::operators::aggregate::keys::BatchKeys;
 
 /// Which windows there are.
@@ -220,6 +220,11 @@ impl ChangingOperator {
         }
     }
 
+    /// When the last of the open windows closes.
+    fn greatest_close(&self) -> Option<i64> {
+        self.open.keys().map(|window| self.close_of(*window)).max()
+    }
+
     fn forget_closed(&mut self, window: Window) {
         if self.close_of(window) <= self.watermark {
             self.open.remove(&window);
@@ -300,20 +305,27 @@ impl Operator for ChangingOperator {
     }
 
     fn timers(&self) -> Timers {
-        Timers { every: self.plan.triggers.every, after_idle: self.plan.close_after_idle }
+        Timers { every: self.plan.triggers.every, after_idle: self.plan.close_after_idle, ..Timers::default() }
     }
 
     fn on_timer(&mut self, timer: Timer) -> RunResult<()> {
         match timer {
             Timer::Every => self.due = self.open.iter().filter(|(_, open)| open.is_touched()).map(|(window, _)| *window).collect(),
-            Timer::AfterIdle => {
-                let closes = self.open.keys().map(|window| self.close_of(*window)).max();
-                self.idle_watermark = self.idle_watermark.max(closes.unwrap_or(i64::MIN));
-                self.watermark = self.watermark.max(self.idle_watermark);
-                self.due = self.ended();
-            }
+            Timer::AfterIdle => self.close_idle(Timestamp(self.greatest_close().unwrap_or(i64::MIN)))?,
+            Timer::PutOff => {}
         }
         Ok(())
+    }
+
+    fn close_idle(&mut self, until: Timestamp) -> RunResult<()> {
+        self.idle_watermark = self.idle_watermark.max(until.micros());
+        self.on_watermark(Timestamp(self.idle_watermark))
+    }
+
+    fn outlook(&self) -> Outlook {
+        let due_at = |(window, open): (&Window, &OpenWindow)| if open.is_touched() { window.end } else { self.close_of(*window) };
+        let (due, last_close) = (self.open.iter().map(due_at).min(), self.greatest_close());
+        Outlook { due: due.map(Timestamp), last_close: last_close.map(Timestamp), waiting_rows: 0 }
     }
 
     fn step(&mut self, budget: Budget, out: &mut dyn Output) -> RunResult<Step> {

@@ -21,7 +21,7 @@ use super::states::{PaneShape, Refusal, Scratch, States};
 use crate::batch::Batch;
 use crate::checkpoint::OperatorSnapshot;
 use crate::error::{RunError, RunResult};
-use crate::operator::{Budget, EndReason, Operator, OperatorContext, Output, RowCounts, StateSize, Step, Timer, Timers};
+use crate::operator::{Budget, EndReason, Operator, OperatorContext, Outlook, Output, RowCounts, StateSize, Step, Timer, Timers};
 use crate::operators::aggregate::cells::Cells;
 use crate::operators::aggregate::keys::BatchKeys;
 use crate::operators::aggregate::values::Argument;
@@ -174,7 +174,7 @@ impl Operator for ChangingSessionOperator {
     }
 
     fn timers(&self) -> Timers {
-        Timers { every: self.plan.triggers.every, after_idle: self.plan.close_after_idle }
+        Timers { every: self.plan.triggers.every, after_idle: self.plan.close_after_idle, ..Timers::default() }
     }
 
     fn on_timer(&mut self, timer: Timer) -> RunResult<()> {
@@ -183,11 +183,19 @@ impl Operator for ChangingSessionOperator {
                 self.to_tell = self.sessions.take_touched().into();
                 Ok(())
             }
-            Timer::AfterIdle => {
-                self.idle_watermark = self.idle_watermark.max(self.sessions.greatest_close().unwrap_or(i64::MIN));
-                self.on_watermark(Timestamp(self.idle_watermark))
-            }
+            Timer::AfterIdle => self.close_idle(Timestamp(self.sessions.greatest_close().unwrap_or(i64::MIN))),
+            Timer::PutOff => Ok(()),
         }
+    }
+
+    fn close_idle(&mut self, until: Timestamp) -> RunResult<()> {
+        self.idle_watermark = self.idle_watermark.max(until.micros());
+        self.on_watermark(Timestamp(self.idle_watermark))
+    }
+
+    fn outlook(&self) -> Outlook {
+        let (due, last_close) = (self.sessions.next_end(), self.sessions.greatest_close());
+        Outlook { due: due.map(Timestamp), last_close: last_close.map(Timestamp), waiting_rows: 0 }
     }
 
     fn step(&mut self, budget: Budget, out: &mut dyn Output) -> RunResult<Step> {

@@ -128,4 +128,8 @@ impl OperatorFactory for CountWindow {
         let plan: &CountPlan = node.payload.get().ok_or_else(|| RunError::bug("a count_window was bound by another kind"))?;
         Ok(Box::new(CountOperator::new(plan, context)))
     }
+
+    fn may_rest(&self, _: &BoundNode) -> bool {
+        true
+    }
 }

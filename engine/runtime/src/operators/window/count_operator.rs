@@ -19,7 +19,7 @@ use super::states::{PaneShape, Refusal, Scratch, States};
 use crate::batch::Batch;
 use crate::checkpoint::OperatorSnapshot;
 use crate::error::{RunError, RunResult};
-use crate::operator::{EndReason, Operator, OperatorContext, Output, RowCounts, StateSize};
+use crate::operator::{EndReason, Operator, OperatorContext, Outlook, Output, RowCounts, StateSize};
 use crate::operators::aggregate::groups::Groups;
 use crate::operators::aggregate::keys::BatchKeys;
 use crate::operators::aggregate::saved::{SavedKeys, load_keys};
@@ -281,6 +281,11 @@ impl Operator for CountOperator {
     /// A window's time is at or after that of its last row, which was not late.
     fn output_watermark(&self, input: Timestamp) -> Timestamp {
         input.saturating_add(-self.plan.allowed_lateness)
+    }
+
+    fn outlook(&self) -> Outlook {
+        // A watermark completes no window.
+        Outlook::NOTHING_DUE
     }
 
     fn on_end(&mut self, _: EndReason, _: &mut dyn Output) -> RunResult<()> {

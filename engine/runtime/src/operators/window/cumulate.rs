@@ -126,4 +126,8 @@ impl OperatorFactory for CumulateWindow {
     fn may_extend_aggregates(&self) -> bool {
         true
     }
+
+    fn may_rest(&self, node: &BoundNode) -> bool {
+        timed::may_rest(node)
+    }
 }

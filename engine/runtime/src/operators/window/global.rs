@@ -113,4 +113,8 @@ impl OperatorFactory for GlobalWindow {
     fn create(&self, node: &Arc<BoundNode>, context: &OperatorContext) -> RunResult<Box<dyn Operator>> {
         changing_operator::create(node, context)
     }
+
+    fn may_rest(&self, _: &BoundNode) -> bool {
+        true
+    }
 }

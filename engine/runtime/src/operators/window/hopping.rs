@@ -134,4 +134,8 @@ impl OperatorFactory for HoppingWindow {
     fn may_extend_aggregates(&self) -> bool {
         true
     }
+
+    fn may_rest(&self, node: &BoundNode) -> bool {
+        timed::may_rest(node)
+    }
 }

@@ -360,7 +360,7 @@ impl Operator for PaneOperator {
     }
 
     fn timers(&self) -> Timers {
-        Timers { every: None, after_idle: self.close_after_idle }
+        Timers { after_idle: self.close_after_idle, ..Timers::default() }
     }
 
     /// Closes every window that has rows, as a watermark would that passed them all: what comes for them later is late after idleness.

@@ -128,4 +128,8 @@ impl OperatorFactory for SessionWindow {
         let plan: &ChangingSessionPlan = node.payload.get().ok_or_else(|| RunError::bug("a session_window was bound by another kind"))?;
         Ok(Box::new(ChangingSessionOperator::new(plan, context)))
     }
+
+    fn may_rest(&self, _: &BoundNode) -> bool {
+        true
+    }
 }

@@ -17,7 +17,7 @@ use super::states::{PaneShape, Scratch, States};
 use crate::batch::Batch;
 use crate::checkpoint::OperatorSnapshot;
 use crate::error::{RunError, RunResult};
-use crate::operator::{Budget, EndReason, Operator, OperatorContext, Output, RowCounts, StateSize, Step, Timer, Timers};
+use crate::operator::{Budget, EndReason, Operator, OperatorContext, Outlook, Output, RowCounts, StateSize, Step, Timer, Timers};
 use crate::operators::aggregate::keys::BatchKeys;
 
 /// What a session window is made from; lengths in microseconds.
@@ -142,13 +142,22 @@ impl Operator for SessionOperator {
     }
 
     fn timers(&self) -> Timers {
-        Timers { every: None, after_idle: self.close_after_idle }
+        Timers { after_idle: self.close_after_idle, ..Timers::default() }
     }
 
     /// Ends every session, as a watermark would that passed them all: what would have been one with them is late after idleness, or alone.
     fn on_timer(&mut self, _: Timer) -> RunResult<()> {
-        self.idle_watermark = self.idle_watermark.max(self.sessions.greatest_close().unwrap_or(i64::MIN));
+        self.close_idle(Timestamp(self.sessions.greatest_close().unwrap_or(i64::MIN)))
+    }
+
+    fn close_idle(&mut self, until: Timestamp) -> RunResult<()> {
+        self.idle_watermark = self.idle_watermark.max(until.micros());
         self.on_watermark(Timestamp(self.idle_watermark))
+    }
+
+    fn outlook(&self) -> Outlook {
+        let (due, last_close) = (self.sessions.next_close(), self.sessions.greatest_close());
+        Outlook { due: due.map(Timestamp), last_close: last_close.map(Timestamp), waiting_rows: 0 }
     }
 
     fn step(&mut self, budget: Budget, out: &mut dyn Output) -> RunResult<Step> {

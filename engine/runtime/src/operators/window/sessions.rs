@@ -301,7 +301,12 @@ impl Sessions {
 
     /// No session ends before it.
     pub fn next_end(&self) -> Option<i64> {
-        self.due.first().map(|due| due.saturating_sub(self.allowed_lateness))
+        self.next_close().map(|close| close.saturating_sub(self.allowed_lateness))
+    }
+
+    /// No session closes before it.
+    pub fn next_close(&self) -> Option<i64> {
+        self.due.first()
     }
 
     pub fn clear(&mut self) {

@@ -52,6 +52,11 @@ pub fn create(node: &Arc<BoundNode>, context: &OperatorContext) -> RunResult<Box
     }
 }
 
+/// Windows over panes put these on disk by themselves; others are cut by key.
+pub fn may_rest(node: &BoundNode) -> bool {
+    node.payload.get::<PanePlan>().is_none()
+}
+
 /// Makes what aggregates in the sending tasks. None where results come early or windows close without a watermark: what was held back then
 /// would come too late.
 pub fn combiner(node: &Arc<BoundNode>) -> RunResult<Option<Box<dyn Combiner>>> {

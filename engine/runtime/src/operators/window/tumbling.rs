@@ -158,4 +158,8 @@ impl OperatorFactory for TumblingWindow {
     fn may_extend_aggregates(&self) -> bool {
         true
     }
+
+    fn may_rest(&self, node: &BoundNode) -> bool {
+        timed::may_rest(node)
+    }
 }
