@@ -8,7 +8,7 @@ use std::time::Duration;
 use millrace_model::NodeId;
 use millrace_model::id::QUARANTINED_PORT;
 use millrace_plan::key_group::groups_of;
-use millrace_plan::{BoundNode, Exchange, ExchangeKind, LogicalPlan, PhysicalPlan, Vertex};
+use millrace_plan::{BoundNode, Distribution, Exchange, ExchangeKind, LogicalPlan, PhysicalPlan, Vertex};
 use millrace_state::block::{BlockHome, Blocks, Scratch};
 use millrace_state::checkpoint::{RunId, TaskId};
 use millrace_state::snapshot::{Counts, PartitionPart};
@@ -27,7 +27,8 @@ use crate::job::poison::Precautions;
 use crate::job::wiring::Wiring;
 use crate::job::{HostContext, JobOptions};
 use crate::memory::{MemoryShare, PipelineState, SpillSpace};
-use crate::operator::{Budget, OperatorContext};
+use crate::operator::{Budget, Operator, OperatorContext, OperatorFactory};
+use crate::operators::resting::{Cut, Resting};
 use crate::quarantine::QuarantineFile;
 use crate::registry::{Entry, Registry};
 use crate::source::{Pacer, Partition, ReplayOrigin, TimeAssigner};
@@ -405,7 +406,7 @@ impl Setup<'_> {
             let node = self.bound(id)?;
             let ports = self.ports(index, vertex, task, &node, &mut outlets)?;
             let mut operator = match self.entry(&node)? {
-                Entry::Operator(factory) => Some(factory.create(&node, &self.operator_context(id, task, vertex.parallelism))?),
+                Entry::Operator(factory) => Some(self.operator(&factory, &node, task, vertex.parallelism)?),
                 Entry::Source(_) | Entry::Sink(_) => None,
             };
             let share = Arc::new(self.shared.state.share());
@@ -427,6 +428,19 @@ impl Setup<'_> {
         let budget = Budget { rows: self.shared.options.batch_rows };
         let boundary = Boundary { node: head, work: work.clone(), stop: self.lines.stop.clone() };
         Ok((Chain::new(nodes, outlets, clock, notices, budget, work), boundary))
+    }
+
+    /// An operator, such that its state may rest on disk if it is divided by key.
+    fn operator(&self, factory: &Arc<dyn OperatorFactory>, node: &Arc<BoundNode>, task: u32, tasks: u32) -> RunResult<Box<dyn Operator>> {
+        let context = self.operator_context(node.id(), task, tasks);
+        match &node.distribution {
+            Distribution::ByKey(columns) if factory.may_rest(node) => {
+                let cut = Cut { columns: columns.clone(), groups: groups_of(task, self.shared.physical.key_groups, tasks) };
+                let (factory, node) = (factory.clone(), node.clone());
+                Ok(Box::new(Resting::new(Box::new(move || factory.create(&node, &context)), cut)?))
+            }
+            _ => factory.create(node, &context),
+        }
     }
 
     fn spill_space(&self, node: &NodeId, task: u32, share: Arc<MemoryShare>) -> SpillSpace {

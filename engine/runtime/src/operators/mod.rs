@@ -11,6 +11,7 @@ pub mod group_aggregate;
 mod intake;
 mod ordering;
 pub mod project;
+pub mod resting;
 pub mod row_errors;
 mod rows_store;
 pub mod select;
