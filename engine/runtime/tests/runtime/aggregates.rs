@@ -8,7 +8,7 @@ use polars::prelude::DataFrame;
 use serde_json::{Value, json};
 
 use crate::changelogs::{CHANGING, Change, changing, net, net_of, random_rows};
-use crate::checkpoints::{attempt_at, rows, silence};
+use crate::checkpoints::{LIVES, attempt_at, attempt_within, rows, silence};
 use crate::{COLUMNS, one};
 
 /// As parallelism, and rows in a batch.
@@ -228,11 +228,11 @@ async fn outlives(script: impl Fn(&[Script]) -> Memory, nodes: impl Fn() -> Vec<
     let (expected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
     let reference = attempt_at(&folder.path().join("reference"), script(&[]), &expected, 1, nodes()).await;
     assert_eq!((reference.state, reference.cause), (RunState::Finished, None));
-    for parallelism in [[3, 2, 1], [1, 3, 7]] {
+    for (bounds, parallelism) in LIVES {
         let (collected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
         for (attempt, parallelism) in parallelism.into_iter().enumerate() {
             let fails = if attempt < 2 { &[Script::Break("pulled the plug")][..] } else { &[] };
-            let outcome = attempt_at(folder.path(), script(fails), &collected, parallelism, nodes()).await;
+            let outcome = attempt_within(bounds(), folder.path(), script(fails), &collected, parallelism, nodes()).await;
             if attempt < 2 {
                 assert_eq!((outcome.state, outcome.cause.unwrap().diagnostic.code.as_ref()), (RunState::Failed, "MR0598"));
                 continue;

@@ -74,6 +74,16 @@ async fn attempt(folder: &Path, memory: Memory, collected: &Collected, paralleli
     harness.run(pipeline(), options(parallelism)).await
 }
 
+/// How much memory there is, and the parallelism of a run's lives: those that fail, and the last.
+pub type Lives = (fn() -> StateMemory, [u32; 3]);
+
+/// From memory, and from disk: everything that can go there does, at every look.
+pub const LIVES: [Lives; 3] = [(StateMemory::default, [3, 2, 1]), (no_memory, [3, 2, 1]), (no_memory, [1, 3, 7])];
+
+pub fn no_memory() -> StateMemory {
+    StateMemory::of_machine(1 << 40, Some(0))
+}
+
 /// Runs a pipeline of the caller's to its end, or to its first failure.
 pub async fn attempt_at(folder: &Path, memory: Memory, collected: &Collected, parallelism: u32, nodes: Vec<NodeDecl>) -> JobOutcome {
     attempt_within(StateMemory::default(), folder, memory, collected, parallelism, nodes).await

@@ -11,7 +11,7 @@ use millrace_wire::figures::RunState;
 use millrace_wire::message::StopMode;
 use serde_json::{Value, json};
 
-use crate::checkpoints::{attempt_at, rows as checkpointed_rows, silence};
+use crate::checkpoints::{LIVES, attempt_at, attempt_within, rows as checkpointed_rows, silence};
 use crate::replay::settle;
 use crate::windows::disordered;
 use crate::{COLUMNS, rows};
@@ -197,11 +197,11 @@ async fn outlives(kind: &str, fields: Value, key: &[&str]) {
     let (expected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
     let reference = attempt_at(&folder.path().join("reference"), memory(&[]), &expected, 1, nodes()).await;
     assert_eq!((reference.state, reference.cause), (RunState::Finished, None), "{kind}");
-    for parallelism in [[3, 2, 1], [1, 3, 7]] {
+    for (bounds, parallelism) in LIVES {
         let (collected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
         for (attempt, parallelism) in parallelism.into_iter().enumerate() {
             let fails = if attempt < 2 { &[Script::Break("pulled the plug")][..] } else { &[] };
-            let outcome = attempt_at(folder.path(), memory(fails), &collected, parallelism, nodes()).await;
+            let outcome = attempt_within(bounds(), folder.path(), memory(fails), &collected, parallelism, nodes()).await;
             if attempt < 2 {
                 assert_eq!((outcome.state, outcome.cause.unwrap().diagnostic.code.as_ref()), (RunState::Failed, "MR0598"), "{kind}");
                 continue;

@@ -14,6 +14,7 @@ mod lateness;
 mod poison;
 mod quarantine;
 mod replay;
+mod resting;
 mod spill;
 mod stop;
 mod telemetry;

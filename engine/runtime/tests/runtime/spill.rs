@@ -8,12 +8,7 @@ use millrace_wire::figures::RunState;
 use serde_json::{Value, json};
 
 use crate::COLUMNS;
-use crate::checkpoints::{attempt_at, attempt_within, rows, silence};
-
-/// Everything that can go to disk does, at every batch.
-fn no_memory() -> StateMemory {
-    StateMemory::of_machine(1 << 40, Some(0))
-}
+use crate::checkpoints::{attempt_at, attempt_within, no_memory, rows, silence};
 
 fn memory(then: &[Script]) -> Memory {
     let rows = rows(3_000);

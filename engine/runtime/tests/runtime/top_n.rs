@@ -7,7 +7,7 @@ use polars::prelude::DataFrame;
 use serde_json::{Value, json};
 
 use crate::changelog::{CUTS, KEPT, kept_rows, oracle, retracted, run, taken, taken_or_none};
-use crate::checkpoints::{attempt_at, silence};
+use crate::checkpoints::{LIVES, attempt_at, attempt_within, silence};
 
 /// Windows of 30 minutes: their bounds, and whether the row is late.
 const PLACED: &str = "CREATE TABLE placed AS SELECT *, coalesce(ws + 1800000000 + 300000000 <= wm, false) AS is_late
@@ -125,11 +125,11 @@ pub async fn outlives(rows: &DataFrame, kind: &str, fields: Value, settle: impl 
     let (expected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
     let reference = attempt_at(folder.path(), interrupted(rows, &[]), &expected, 1, nodes()).await;
     assert_eq!((reference.state, reference.cause), (RunState::Finished, None), "{kind}");
-    for parallelism in [[3, 2, 1], [1, 3, 7]] {
+    for (bounds, parallelism) in LIVES {
         let (collected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
         for (attempt, parallelism) in parallelism.into_iter().enumerate() {
             let fails = if attempt < 2 { &[Script::Break("pulled the plug")][..] } else { &[] };
-            let outcome = attempt_at(folder.path(), interrupted(rows, fails), &collected, parallelism, nodes()).await;
+            let outcome = attempt_within(bounds(), folder.path(), interrupted(rows, fails), &collected, parallelism, nodes()).await;
             if attempt < 2 {
                 assert_eq!((outcome.state, outcome.cause.unwrap().diagnostic.code.as_ref()), (RunState::Failed, "MR0598"), "{kind}");
                 continue;

@@ -6,7 +6,7 @@ use millrace_wire::figures::RunState;
 use serde_json::{Value, json};
 
 use crate::COLUMNS;
-use crate::checkpoints::{attempt_at, rows, silence};
+use crate::checkpoints::{LIVES, attempt_at, attempt_within, rows, silence};
 
 /// One partition: a key's rows keep their order, which count windows and sessions tell apart. The first run sees but a part of them.
 fn memory(then: &[Script]) -> Memory {
@@ -50,11 +50,11 @@ async fn outlives(kind: &str, fields: Value) {
     let reference = attempt_at(&folder.path().join("reference"), memory(&[]), &expected, 1, nodes()).await;
     assert_eq!((reference.state, reference.cause), (RunState::Finished, None), "{kind}");
     assert!(expected.rows("kept") > 20, "the data is worth the test: {} rows of {kind}", expected.rows("kept"));
-    for parallelism in [[3, 2, 1], [1, 3, 7]] {
+    for (bounds, parallelism) in LIVES {
         let (collected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
         for (attempt, parallelism) in parallelism.into_iter().enumerate() {
             let fails = if attempt < 2 { &[Script::Break("pulled the plug")][..] } else { &[] };
-            let outcome = attempt_at(folder.path(), memory(fails), &collected, parallelism, nodes()).await;
+            let outcome = attempt_within(bounds(), folder.path(), memory(fails), &collected, parallelism, nodes()).await;
             if attempt < 2 {
                 assert_eq!((outcome.state, outcome.cause.unwrap().diagnostic.code.as_ref()), (RunState::Failed, "MR0598"), "{kind}");
                 continue;
