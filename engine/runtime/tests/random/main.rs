@@ -1,5 +1,5 @@
 //! Random pipelines over random disordered data: the same results and the same late rows as DuckDB's, at any parallelism and batch size, and
-//! after a failure in the middle that goes on at another parallelism.
+//! after a failure in the middle that goes on at another parallelism; from memory and from disk.
 //!
 //! [`drawn`] draws a description; [`pipeline`] makes nodes and scripts of it, [`answer`] makes SQL of it by itself. The two share nothing
 //! but the description.
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_runtime::checkpoint::StateHome;
+use millrace_runtime::memory::StateMemory;
 use millrace_runtime::{JobOptions, JobOutcome};
 use millrace_state::store::FolderStore;
 use millrace_testkit::{Cell, Collected, Harness, Script, Table};
@@ -52,26 +53,33 @@ fn options(drawn: &Drawn, parallelism: u32) -> JobOptions {
     JobOptions { parallelism, batch_rows: drawn.batch_rows, ..JobOptions::default() }
 }
 
-async fn straight(drawn: &Drawn, parallelism: u32) -> (JobOutcome, Collected) {
-    let harness = Harness::new(pipeline::memory(drawn, &[]));
+/// From disk everything that can go there does.
+fn memory(is_on_disk: bool) -> StateMemory {
+    if is_on_disk { StateMemory::of_machine(1 << 40, Some(0)) } else { StateMemory::default() }
+}
+
+async fn straight(drawn: &Drawn, parallelism: u32, is_on_disk: bool) -> (JobOutcome, Collected) {
+    let mut harness = Harness::new(pipeline::memory(drawn, &[]));
+    harness.data = harness.data.with_memory(memory(is_on_disk));
     let outcome = harness.run(pipeline::nodes(drawn), options(drawn, parallelism)).await;
     (outcome, harness.collected)
 }
 
-async fn attempt(drawn: &Drawn, folder: &Path, collected: &Collected, parallelism: u32, then: &[Script]) -> JobOutcome {
+async fn attempt(drawn: &Drawn, folder: &Path, collected: &Collected, parallelism: u32, then: &[Script], is_on_disk: bool) -> JobOutcome {
     let mut harness = Harness::with_collected(pipeline::memory(drawn, then), collected.clone());
+    harness.data = harness.data.with_memory(memory(is_on_disk));
     let store = Arc::new(FolderStore::open(folder).unwrap());
     harness.state = Some(StateHome::new(store, Duration::from_millis(5), false));
     harness.run(pipeline::nodes(drawn), options(drawn, parallelism)).await
 }
 
 /// Fails in the middle at one parallelism, and goes on at another.
-async fn restored(drawn: &Drawn, parallelism: [u32; 2]) -> (JobOutcome, Collected) {
+async fn restored(drawn: &Drawn, parallelism: [u32; 2], is_on_disk: bool) -> (JobOutcome, Collected) {
     let (collected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
     let pause = Script::Silence(Duration::from_millis(25));
-    let failed = attempt(drawn, folder.path(), &collected, parallelism[0], &[pause, Script::Break("pulled the plug")]).await;
+    let failed = attempt(drawn, folder.path(), &collected, parallelism[0], &[pause, Script::Break("pulled the plug")], is_on_disk).await;
     assert_eq!(failed.cause.unwrap().diagnostic.code.as_ref(), "MR0598");
-    let outcome = attempt(drawn, folder.path(), &collected, parallelism[1], &[]).await;
+    let outcome = attempt(drawn, folder.path(), &collected, parallelism[1], &[], is_on_disk).await;
     (outcome, collected)
 }
 
@@ -80,12 +88,14 @@ fn equals_duckdb(drawn: &Drawn) {
     answer.windows = without_traces(answer.windows);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        for parallelism in [1, 3] {
-            let (outcome, collected) = straight(drawn, parallelism).await;
-            holds(&answer, &outcome, &collected, &format!("{parallelism} tasks"));
+        for (parallelism, is_on_disk) in [(1, false), (3, false), (if drawn.goes_wide { 1 } else { 3 }, true)] {
+            let (outcome, collected) = straight(drawn, parallelism, is_on_disk).await;
+            holds(&answer, &outcome, &collected, &format!("{parallelism} tasks, on disk: {is_on_disk}"));
         }
-        let (outcome, collected) = restored(drawn, if drawn.goes_wide { [1, 3] } else { [3, 1] }).await;
-        holds(&answer, &outcome, &collected, "restored");
+        for is_on_disk in [false, true] {
+            let (outcome, collected) = restored(drawn, if drawn.goes_wide { [1, 3] } else { [3, 1] }, is_on_disk).await;
+            holds(&answer, &outcome, &collected, &format!("restored, on disk: {is_on_disk}"));
+        }
     });
 }
 

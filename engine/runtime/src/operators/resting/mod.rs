@@ -50,7 +50,7 @@ use crate::operator::{Budget, EndReason, Operator, Outlook, Output, RowCounts, S
 const PUT_OFF: Duration = Duration::from_millis(500);
 
 /// Rows between two looks at what is held, at least; and in how many looks the state's rows come by once.
-const LEAST_ROWS_PER_LOOK: u64 = 64;
+const LEAST_ROWS_PER_LOOK: u64 = 16;
 const LOOKS_PER_STATE: u64 = 64;
 
 /// Makes one more operator of the same node and task.
