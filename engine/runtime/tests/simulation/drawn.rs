@@ -36,12 +36,24 @@ pub struct Life {
     pub power_goes: bool,
 }
 
+/// What rows do that change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fold {
+    /// They do not.
+    Append,
+    /// They take the place of the last one that is equal in these columns.
+    Upsert(Vec<usize>),
+    Retract,
+}
+
 pub struct Drawn {
     partitions: Vec<Vec<Script>>,
     nodes: Vec<NodeDecl>,
     batch_rows: usize,
     unaligned_after: Duration,
     pub every: Duration,
+    /// What the rows of `out` come to.
+    pub fold: Fold,
     /// Whether all state that can goes to disk.
     pub is_spilled: bool,
     /// Whether some rows make a node fail whatever is tried, and are to be set aside.
@@ -70,7 +82,7 @@ impl Drawn {
 
     fn new(chance: &mut Chance) -> Drawn {
         let partitions: Vec<Vec<Script>> = (0..chance.between(1, 3)).map(|_| script(chance)).collect();
-        let (kind, fields) = window(chance);
+        let (kind, fields, fold) = operator(chance);
         let where_ = *chance.pick(&["true", "k <> 7", "v <> 'a'", "k % 2 = 0"]);
         let what = format!("{} partitions, where {where_}, {kind} {fields}", partitions.len());
         let spread = json!({ "where": where_, "parallelism": chance.between(1, 3) });
@@ -96,7 +108,8 @@ impl Drawn {
             batch_rows: *chance.pick(&[1, 7, 20, 50, 200]),
             unaligned_after: Duration::from_micros(*chance.pick(&[200, 200, 1_000, 5_000, 50_000, 1_000_000])),
             every: Duration::from_micros(*chance.pick(&[500, 2_000, 5_000, 20_000, 80_000])),
-            is_spilled: chance.one_in(3),
+            fold,
+            is_spilled: chance.one_in(2),
             is_poisoned: false,
             what,
         }
@@ -155,6 +168,36 @@ fn frame(rows: &[(i64, &str, i64)]) -> DataFrame {
         times.into(),
     ];
     DataFrame::new(rows.len(), columns).unwrap()
+}
+
+/// Windows whose results are final, or what keeps rows or results by key, so that later ones take their place.
+fn operator(chance: &mut Chance) -> (&'static str, Value, Fold) {
+    if !chance.one_in(3) {
+        let (kind, fields) = window(chance);
+        return (kind, fields, Fold::Append);
+    }
+    let aggregates: Map<String, Value> =
+        (0..chance.between(1, 4)).map(|number| (format!("a{number}"), json!(chance.pick(&AGGREGATES)))).collect();
+    let by = *chance.pick(&KEYS);
+    match chance.below(5) {
+        0 => ("aggregate", json!({ "by": by, "aggregate": aggregates }), Fold::Upsert((0..by.len()).collect())),
+        1 => {
+            let fields = json!({ "by": by, "n": chance.between(1, 4), "order": ["k DESC"], "rank": "place" });
+            ("top_n", fields, Fold::Retract)
+        }
+        2 => ("deduplicate", json!({ "by": ["k"], "keep": "last" }), Fold::Upsert(vec![0])),
+        kind => {
+            let length = format!("{}s", chance.between(1, 200));
+            // Which rows of a session are late hangs on one another: lateness covers all disorder there.
+            let (kind, field, lateness) = match kind {
+                3 => ("session_window", "gap", 100_000),
+                _ => ("tumbling_window", "size", chance.below(300)),
+            };
+            let mut fields = json!({ "by": by, "aggregate": aggregates, "emit": "on_update", "allowed_lateness": format!("{lateness}s") });
+            fields[field] = length.into();
+            (kind, fields, Fold::Upsert([0, 1].into_iter().chain(3..3 + by.len()).collect()))
+        }
+    }
 }
 
 fn window(chance: &mut Chance) -> (&'static str, Value) {

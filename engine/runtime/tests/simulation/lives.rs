@@ -16,7 +16,7 @@ use millrace_testkit::memory::Exploding;
 use millrace_testkit::sim::{Chance, Faults, Halt, LifeDisk, SimDisk, SimSink, World, visible_rows};
 use millrace_wire::figures::{NodeSummary, RunState};
 
-use crate::drawn::{Drawn, Life, lives};
+use crate::drawn::{Drawn, Fold, Life, lives};
 
 /// What is seen from outside once a run is finished.
 #[derive(Debug, PartialEq)]
@@ -106,9 +106,45 @@ fn live(drawn: &Drawn, world: &World, disk: &SimDisk, life: &Life) -> End {
     end
 }
 
-fn answer(disk: &SimDisk, counts: BTreeMap<NodeId, NodeSummary>) -> Result<Answer, String> {
-    let rows = SINKS.iter().map(|sink| Ok((*sink, visible_rows(disk, sink)?))).collect::<Result<_, String>>()?;
+fn answer(fold: &Fold, disk: &SimDisk, mut counts: BTreeMap<NodeId, NodeSummary>) -> Result<Answer, String> {
+    let rows = |sink: &'static str| {
+        let rows = visible_rows(disk, sink)?;
+        let mut rows = if sink == "out" { folded(fold, rows)? } else { rows };
+        rows.sort();
+        Ok((sink, rows))
+    };
+    let rows = SINKS.into_iter().map(rows).collect::<Result<_, String>>()?;
+    if *fold != Fold::Append {
+        // How many changes there are hangs on how batches are cut.
+        counts.remove(&NodeId::new("out"));
+        counts.entry(NodeId::new("window")).and_modify(|window| window.rows_out = 0);
+    }
     Ok(Answer { rows, counts })
+}
+
+/// What rows come to of which later ones take the place of earlier ones.
+fn folded(fold: &Fold, rows: Vec<String>) -> Result<Vec<String>, String> {
+    let mut there: BTreeMap<String, (i64, String)> = BTreeMap::new();
+    for row in rows {
+        let (content, op) = match fold {
+            Fold::Append => (row.as_str(), "+I"),
+            Fold::Upsert(_) | Fold::Retract => row.rsplit_once(" | ").ok_or_else(|| format!("a row without what it does: {row}"))?,
+        };
+        let op = op.trim_matches('"');
+        let columns: Vec<&str> = content.split(" | ").collect();
+        let (key, is_upsert) = match fold {
+            Fold::Upsert(key) => (key.iter().filter_map(|at| columns.get(*at).copied()).collect::<Vec<_>>().join(" | "), true),
+            Fold::Append | Fold::Retract => (content.to_owned(), false),
+        };
+        let place = there.entry(key).or_default();
+        let before = place.0;
+        place.0 += if op.starts_with('-') { -1 } else { i64::from(!is_upsert || op == "+I") };
+        content.clone_into(&mut place.1);
+        if place.0 < 0 || is_upsert && (place.0 > 1 || place.0 == 0 && before == 0) {
+            return Err(format!("{before} are there of what this row changes: {row}"));
+        }
+    }
+    Ok(there.into_values().flat_map(|(count, row)| vec![row; usize::try_from(count).unwrap_or(0)]).collect())
 }
 
 /// What nobody should find after a run that is finished.
@@ -132,7 +168,7 @@ fn reference(drawn: &Drawn, seed: u64) -> Result<(Answer, u64, World), String> {
             if !left.is_empty() {
                 return Err(format!("a run without faults leaves behind {left:?}"));
             }
-            Ok((answer(&disk, counts)?, disk.calls().0, world))
+            Ok((answer(&drawn.fold, &disk, counts)?, disk.calls().0, world))
         }
         End::Failed(code, _, message) => Err(format!("a run without faults failed: {code} {message}")),
         End::Halted(halt) => Err(format!("a run without faults ended: {halt:?}")),
@@ -152,7 +188,7 @@ pub fn simulate(seed: u64, story: &mut Story) -> Result<(), String> {
     story.is_spilled = drawn.is_spilled;
     story.rows = expected.rows.values().map(|rows| rows.len() as u64).sum();
     let judged = through(&drawn, &world, &disk, lives, &mut chance, story).and_then(|counts| match counts {
-        Some(counts) => judge(&disk, &expected, counts),
+        Some(counts) => judge(&drawn.fold, &disk, &expected, counts),
         None => Ok(()),
     });
     story.log = without.log();
@@ -224,8 +260,8 @@ fn through(
     Err("three lives without faults did not finish it".to_owned())
 }
 
-fn judge(disk: &SimDisk, expected: &Answer, counts: BTreeMap<NodeId, NodeSummary>) -> Result<(), String> {
-    let found = answer(disk, counts)?;
+fn judge(fold: &Fold, disk: &SimDisk, expected: &Answer, counts: BTreeMap<NodeId, NodeSummary>) -> Result<(), String> {
+    let found = answer(fold, disk, counts)?;
     for (sink, rows) in &expected.rows {
         let got = &found.rows[sink];
         if rows != got {

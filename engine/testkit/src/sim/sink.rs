@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_model::id::QUARANTINED_PORT;
-use millrace_model::{Category, Diagnostics, KindInfo};
+use millrace_model::{Category, ChangeMode, Diagnostics, KindInfo};
 use millrace_plan::kind::Payload;
 use millrace_plan::{BindInput, Bound, BoundNode, Distribution, Kind, OutputPort};
 use millrace_runtime::batch::quarantine_schema;
@@ -45,6 +45,10 @@ impl SimSink {
 impl Kind for SimSink {
     fn info(&self) -> &KindInfo {
         &self.info
+    }
+
+    fn takes(&self, _: &ChangeMode) -> bool {
+        true
     }
 
     fn bind(&self, _: &BindInput<'_>, _: &mut Diagnostics) -> Option<Bound> {
@@ -194,18 +198,21 @@ impl Sink for SimSinkTask {
     }
 }
 
-/// The rows that whoever looks at a node's folder sees, sorted.
+/// The rows that whoever looks at a node's folder sees, as each task wrote them, epoch after epoch.
 ///
 /// # Errors
 /// If a part is not whole.
 pub fn visible_rows(disk: &SimDisk, node: &str) -> Result<Vec<String>, String> {
     let folder = Path::new("/out").join(node);
     let mut rows = Vec::new();
-    for path in disk.all().into_iter().filter(|path| path.starts_with(&folder)) {
-        let is_part = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"));
-        if !is_part {
-            continue;
-        }
+    // By run, epoch and task.
+    let place = |path: &Path| -> Option<Vec<i64>> {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        Some(name.strip_prefix("part-")?.split('-').filter_map(|number| number.parse().ok()).collect())
+    };
+    let mut parts: Vec<_> = disk.all().into_iter().filter(|path| path.starts_with(&folder) && place(path).is_some()).collect();
+    parts.sort_by_key(|path| place(path));
+    for path in parts {
         let text = String::from_utf8(disk.read(&path).unwrap_or_default()).map_err(|_| format!("{} is torn", path.display()))?;
         let (lines, mark) = text.trim_end_matches('\n').rsplit_once('\n').ok_or_else(|| format!("{} is torn", path.display()))?;
         if mark != format!("{:016x}", fingerprint(format!("{lines}\n").as_bytes())) {
@@ -213,6 +220,5 @@ pub fn visible_rows(disk: &SimDisk, node: &str) -> Result<Vec<String>, String> {
         }
         rows.extend(lines.lines().map(str::to_owned));
     }
-    rows.sort();
     Ok(rows)
 }
