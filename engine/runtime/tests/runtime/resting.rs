@@ -23,8 +23,11 @@ fn pipeline(kind: &str, fields: Value) -> Vec<NodeDecl> {
     ]
 }
 
-/// Kinds that hold something of nearly every key, and what their results come to.
-fn kinds() -> [(&'static str, Value, fn(Table) -> Table); 7] {
+/// A kind with its fields, and what its results come to.
+type Case = (&'static str, Value, fn(Table) -> Table);
+
+/// Kinds that hold something of nearly every key.
+fn kinds() -> [Case; 7] {
     let count = json!({ "n": "count(*)", "sum": "sum(k)" });
     let last = |table: Table| crate::changelog::upserted(table, 1);
     [
@@ -100,7 +103,7 @@ fn files_of(folder: &Path, part: &str) -> Vec<String> {
 async fn a_run_that_failed_finds_its_state_on_disk_in_memory_and_at_another_parallelism() {
     for (kind, fields, settle) in kinds() {
         let pause = Script::Silence(Duration::from_millis(700));
-        let memory = |then: &[Script]| kept(1_500, [&[pause.clone()], then, &[Script::Rows(kept_rows(6, 1_500))]].concat());
+        let memory = |then: &[Script]| kept(1_500, [std::slice::from_ref(&pause), then, &[Script::Rows(kept_rows(6, 1_500))]].concat());
         let (expected, folder) = (Collected::default(), tempfile::tempdir().unwrap());
         let nodes = || pipeline(kind, fields.clone());
         attempt_at(&folder.path().join("reference"), memory(&[]), &expected, 1, nodes()).await;

@@ -40,8 +40,8 @@
 //! # State
 //!
 //! A key of 8 bytes takes some 60, and its row where one is kept. With `within` a key is forgotten when the watermark is `within` past its
-//! row. **Without it every key is remembered for ever: state grows with the keys.** All of it is in memory: what goes beyond the pipeline's
-//! quota stops it.
+//! row. **Without it every key is remembered for ever: state grows with the keys.** Beyond the process' budget it goes to
+//! disk ([`super::resting`]); the pipeline's quota stops it.
 //!
 //! # Law of rows
 //!

@@ -41,7 +41,7 @@
 //! came, or by `quarantined`: because their window would lie beyond what a TIMESTAMP holds, or, with `window = "input"`, because they carry
 //! none. So of each batch `rows = accepted + late + quarantined`; without `window` all are accepted.
 //!
-//! All state is in memory: what goes beyond the pipeline's quota stops it. A row that gets in moves those behind it, so that a large `n`
+//! With `by`, state beyond the process' budget goes to disk ([`super::resting`]); the pipeline's quota stops it. A row that gets in moves those behind it, so that a large `n`
 //! costs time where most rows get in.
 //!
 //! Values come out as they came, but for `-0.0`, which comes out as `0.0`, and every NaN as one.

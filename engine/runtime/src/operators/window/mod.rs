@@ -35,8 +35,8 @@
 //! A [`pane::Pane`] is a table of keys beside typed accumulator columns. Windows over time hold panes of gcd(size, slide), each in line for
 //! the window that takes it next ([`operator::PaneOperator`]): a row touches one pane, a window is merged from its panes when it fires, and
 //! a pane is freed as one after its last window. Rows that came after some of their windows had closed are in a pane of their own, since
-//! they count for fewer windows. Beyond the process' budget panes go to disk ([`spill`]). Sessions
-//! have a slot each ([`sessions::Sessions`]) in the same typed columns.
+//! they count for fewer windows. Beyond the process' budget panes go to disk ([`spill`]), other
+//! windows by slices of their keys ([`super::resting`]). Sessions have a slot each ([`sessions::Sessions`]) in the same typed columns.
 
 pub(super) mod assign;
 pub(super) mod bind;
