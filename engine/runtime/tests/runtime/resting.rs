@@ -213,3 +213,27 @@ async fn state_that_no_row_touches_is_written_once_and_only_referred_to_from_the
     assert!(!first.is_empty(), "what the first life wrote is still named: {blocks:?}");
     assert!(!second.is_empty(), "what the second changed was written again: {blocks:?}");
 }
+
+#[tokio::test]
+async fn event_time_waits_for_what_rests_so_that_nothing_is_late_for_those_below() {
+    let count = json!({ "n": "count(*)" });
+    let nodes = || {
+        let mut nodes = pipeline("session_window", json!({ "gap": "3m", "by": ["k", "v"], "aggregate": count }));
+        let hourly = json!({ "size": "20m", "aggregate": { "sum": "sum(n)", "sessions": "count(*)" } });
+        nodes.push(node("after", "tumbling_window", &["op"], hourly));
+        nodes.push(node("sums", "collect", &["after"], json!({})));
+        nodes.push(node("too_late", "collect", &["after.late"], json!({})));
+        nodes
+    };
+    let sums = |collected: &Collected| Table::from_frames(&collected.frames("sums"));
+    let expected = with_memory(StateMemory::default(), kept(6_000, Vec::new()));
+    expected.run(nodes(), options(1)).await;
+    assert!(sums(&expected.collected).rows.len() > 50, "the data is worth the test");
+    for parallelism in [1, 3] {
+        let harness = with_memory(no_memory(), kept(6_000, Vec::new()));
+        let outcome = harness.run(nodes(), options(parallelism)).await;
+        assert_eq!((outcome.state, outcome.cause), (RunState::Finished, None));
+        assert_eq!(harness.collected.rows("too_late"), 0, "nothing is late");
+        sums(&expected.collected).assert_same(&sums(&harness.collected));
+    }
+}
