@@ -114,7 +114,7 @@ impl Divided {
     pub fn of(mut whole: Box<dyn Operator>, watermark: Timestamp, make: &Make, cut: &Cut, space: SpillSpace) -> RunResult<Divided> {
         let mut written = SnapshotWriter::new(space.key_groups);
         whole.snapshot(&mut written)?;
-        written.complete().map_err(|error| RunError::bug(format!("what is cut cannot be written: {error}")))?;
+        while whole.copy_on(&mut written)? == Step::More {}
         let counted = whole.counts();
         // Its memory is given back before the pieces take some.
         drop(whole);
@@ -360,7 +360,7 @@ impl Divided {
         let Some(operator) = slice.awake_mut() else { return Ok(0) };
         let mut written = SnapshotWriter::new(key_groups);
         operator.snapshot(&mut written)?;
-        written.complete().map_err(|error| RunError::bug(format!("what goes to rest cannot be written: {error}")))?;
+        while operator.copy_on(&mut written)? == Step::More {}
         self.counted = self.counted.plus(operator.counts());
         let shared = vec![std::mem::take(written.shared()).into_bytes()].into();
         slice.set_at_rest(AtRest { summary, ..AtRest::empty(shared) });
@@ -458,6 +458,7 @@ impl Operator for Divided {
         for slice in &mut self.slices {
             if let Some(operator) = slice.awake_mut() {
                 operator.snapshot(writer)?;
+                while operator.copy_on(writer)? == Step::More {}
                 // Of all slices the same, and written once.
                 writer.shared().truncate(0);
             }

@@ -190,6 +190,10 @@ impl Operator for Resting {
         self.operator_mut()?.snapshot(writer)
     }
 
+    fn copy_on(&mut self, writer: &mut SnapshotWriter) -> RunResult<Step> {
+        self.operator_mut()?.copy_on(writer)
+    }
+
     /// Without pieces on disk it begins as one operator.
     fn restore(&mut self, snapshot: &OperatorSnapshot<'_>, groups: Range<u16>) -> RunResult<()> {
         self.cut.groups = groups.clone();
