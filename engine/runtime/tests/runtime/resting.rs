@@ -237,3 +237,31 @@ async fn event_time_waits_for_what_rests_so_that_nothing_is_late_for_those_below
         sums(&expected.collected).assert_same(&sums(&harness.collected));
     }
 }
+
+#[tokio::test]
+async fn state_of_several_times_the_budget_is_held_within_about_the_budget() {
+    const KEYS: i64 = 120_000;
+    const BUDGET: u64 = 4 << 20;
+    let rows = |turn: i64| {
+        let times = (0..KEYS).map(|n| n + turn * KEYS).collect();
+        Script::Rows(crate::frame((0..KEYS).map(|n| n * 7_919 % KEYS).collect(), vec!["a"; KEYS as usize], times))
+    };
+    let memory = Memory::default().with("rows", &COLUMNS, vec![(0..2).map(rows).collect()]);
+    let harness = with_memory(StateMemory::of_machine(1 << 40, Some(BUDGET)), memory);
+    let fields = json!({ "by": ["k"], "aggregate": { "n": "count(*)", "sum": "sum(k)", "most": "max(v)" } });
+    let job = harness.start(pipeline("aggregate", fields), JobOptions { parallelism: 2, ..JobOptions::default() }).await;
+    let (mut most, mut on_disk) = (0, 0);
+    let held = || {
+        let op = job.figures().nodes[&"op".into()].clone();
+        (op.state_bytes, op.state_disk_bytes, op.rows_in)
+    };
+    while held().2 < 2 * KEYS as u64 {
+        (most, on_disk) = (held().0.max(most), held().1.max(on_disk));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(job.wait().await.state, RunState::Finished);
+    assert!(most < 2 * BUDGET && on_disk > BUDGET, "{most} bytes in memory, {on_disk} on disk");
+    let table = crate::changelog::upserted(taken(&harness.collected), 1);
+    let whole = table.rows.iter().filter(|row| row[1].to_string() == "2").count();
+    assert_eq!((table.rows.len(), whole), (KEYS as usize, KEYS as usize), "every key has had its two rows");
+}

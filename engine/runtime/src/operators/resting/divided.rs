@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use millrace_model::Timestamp;
 use millrace_plan::key_group::{groups_of, task_of};
@@ -26,15 +26,16 @@ const SLICES: u32 = 64;
 /// Written together, in bytes.
 const BLOCK_BYTES: usize = 32 << 20;
 
-/// Slices in memory are put to rest while others are worked off, once they take so much.
-const REST_BYTES: u64 = 32 << 20;
+/// Slices in memory are put to rest while others are worked off, once they take this part of the process' budget, between these bounds.
+const REST_OF_BUDGET: u64 = 8;
+const REST_BYTES: RangeInclusive<u64> = 1 << 20..=32 << 20;
 
 /// What is read at most, in bytes on disk, because rows have waited for some time.
 const PUT_OFF_BYTES: u64 = 64 << 20;
 
 /// What waits may take this part of the process' budget, and may always take this much.
 const QUEUES_OF_BUDGET: u64 = 4;
-const QUEUES_BYTES: u64 = 4 << 20;
+const QUEUES_BYTES: u64 = 1 << 20;
 
 /// What a slice takes in memory, by what it takes on disk: a guess.
 const BYTES_OF_DISK: u64 = 2;
@@ -172,7 +173,7 @@ impl Divided {
         for at in 0..divided.slices.len() {
             divided.load(at, snapshot, make)?;
             divided.hold();
-            divided.rest_beyond(REST_BYTES)?;
+            divided.rest_beyond()?;
         }
         Ok(divided)
     }
@@ -244,7 +245,7 @@ impl Divided {
         self.has_read |= slice.wake(make)?;
         while slice.work(AT_ONCE, out)? == Step::More {}
         self.hold();
-        self.rest_beyond(REST_BYTES)
+        self.rest_beyond()
     }
 
     fn say_busy(&mut self, at: usize) {
@@ -296,14 +297,20 @@ impl Divided {
             self.busy.pop_front();
             if self.has_read {
                 self.hold();
-                self.rest_beyond(REST_BYTES)?;
+                self.rest_beyond()?;
             }
         }
         Ok(Step::More)
     }
 
-    /// Puts some to rest if the process is over its budget. Comes between batches.
-    pub fn relieve(&mut self) -> RunResult<()> {
+    /// Puts some to rest if the process is over its budget, and works off half of what waits if it still is. Comes between batches.
+    pub fn relieve(&mut self, make: &Make, out: &mut dyn Output) -> RunResult<()> {
+        self.rest(self.to_free())?;
+        let most = (self.queued_bytes() / 2).max(QUEUES_BYTES);
+        while self.space.share.is_over_budget() && self.queued_bytes() > most {
+            let Some(at) = self.most_queued() else { break };
+            self.work_off(at, make, out)?;
+        }
         self.rest(self.to_free())
     }
 
@@ -321,9 +328,10 @@ impl Divided {
         self.slices.iter().filter(|slice| slice.awake().is_some()).map(|slice| slice.size().bytes).sum()
     }
 
-    /// Puts slices to rest if the process is over its budget and they take more than this together.
-    fn rest_beyond(&mut self, bytes: u64) -> RunResult<()> {
+    /// Puts slices to rest if the process is over its budget and those in memory take much together.
+    fn rest_beyond(&mut self) -> RunResult<()> {
         let awake = self.awake_bytes();
+        let bytes = (self.space.share.budget_bytes() / REST_OF_BUDGET).clamp(*REST_BYTES.start(), *REST_BYTES.end());
         if awake > bytes && self.space.share.is_over_budget() { self.rest(awake.div_ceil(2)) } else { Ok(()) }
     }
 

@@ -106,7 +106,7 @@ impl Resting {
     }
 
     /// Says what is held, and puts some of it to rest if that is too much. Comes between batches.
-    fn look(&mut self) -> RunResult<()> {
+    fn look(&mut self, out: &mut dyn Output) -> RunResult<()> {
         let Some(space) = &self.space else { return Ok(()) };
         let size = self.state_size();
         self.rows_since_look = 0;
@@ -117,7 +117,7 @@ impl Resting {
         }
         match &mut self.held {
             Held::Whole(_) if size.rows > 0 && space.share.is_worth(size.bytes) => self.divide(),
-            Held::Divided(divided) => divided.relieve(),
+            Held::Divided(divided) => divided.relieve(&self.make, out),
             Held::Whole(_) | Held::Nothing => Ok(()),
         }
     }
@@ -139,7 +139,7 @@ impl Operator for Resting {
             Held::Divided(divided) => divided.take(&self.make, input, batch, out)?,
             _ => self.operator_mut()?.on_batch(input, batch, out)?,
         }
-        if self.rows_since_look >= self.rows_per_look { self.look() } else { Ok(()) }
+        if self.rows_since_look >= self.rows_per_look { self.look(out) } else { Ok(()) }
     }
 
     fn on_watermark(&mut self, watermark: Timestamp) -> RunResult<()> {
