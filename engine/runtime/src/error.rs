@@ -11,6 +11,10 @@ pub type RunResult<T> = Result<T, RunError>;
 /// The code of a connector's error that says that nobody reads the output any more (`| head`): the run ends, and has not failed.
 pub const READER_GONE: &str = "MR0514";
 
+/// The codes of errors that may lie in the rows that were worked on.
+const VALUE: &str = "MR0401";
+const BUG: &str = "MR0404";
+
 /// An error that ends a pipeline. The runtime adds the node and a sample of the rows that were being worked on.
 #[derive(Debug, Clone, Error)]
 pub enum RunError {
@@ -62,17 +66,17 @@ impl RunError {
 
     pub const fn code(&self) -> &'static str {
         match self {
-            RunError::Value { .. } => "MR0401",
+            RunError::Value { .. } => VALUE,
             RunError::Connector { code, .. } | RunError::State { code, .. } => code,
             RunError::Limit { .. } => "MR0403",
-            RunError::Bug { .. } => "MR0404",
+            RunError::Bug { .. } => BUG,
             RunError::Cancelled => "MR0405",
         }
     }
 
     /// Whether an error of this code may lie in the rows that were worked on, and not in the world around.
     pub fn may_lie_in_rows(code: &str) -> bool {
-        matches!(code, "MR0401" | "MR0404")
+        code == VALUE || code == BUG
     }
 
     pub fn diagnostic(&self, node: &NodeId) -> Diagnostic {
