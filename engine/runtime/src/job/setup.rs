@@ -91,6 +91,11 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// One that begins with nothing.
+    pub fn begins(run_start_us: i64, is_durable: bool) -> Attempt {
+        Attempt { run_start_us, is_durable, may_rewind: false, restored: None, after: 0, precautions: Precautions::default() }
+    }
+
     pub fn durability(&self) -> Durability {
         let restored_epoch = self.restored.as_ref().map_or(0, |restored| restored.manifest.epoch);
         Durability { is_durable: self.is_durable, restored_epoch, may_rewind: self.may_rewind, kept_epoch: 0 }
