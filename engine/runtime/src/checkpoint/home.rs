@@ -15,7 +15,6 @@ use millrace_state::store::{Created, Store};
 use millrace_state::{StateError, StateResult};
 
 use super::claims::{Claims, create_own, newest_from};
-use super::restored::Restored;
 use super::savepoints::Savepoints;
 
 /// A pipeline's state, held by one run at a time.
@@ -50,10 +49,8 @@ impl fmt::Debug for StateHome {
 /// What there is to go on from.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The newest complete epoch of the newest run that has one.
-    pub restored: Option<Restored>,
-    /// The epochs of whoever goes on from it come after this number.
-    pub after: u64,
+    /// Of the newest complete epoch of the newest run that has one.
+    pub newest: Option<Manifest>,
     /// Runs that nobody goes on with.
     pub given_up: Vec<RunId>,
 }
@@ -82,12 +79,9 @@ impl StateHome {
         let mut found = Found::default();
         for run in runs.into_iter().rev() {
             let is_other = only.is_some_and(|only| only != run);
-            let newest = if self.is_fresh || is_other || found.restored.is_some() { None } else { newest_epoch(self.store.as_ref(), run)? };
+            let newest = if self.is_fresh || is_other || found.newest.is_some() { None } else { newest_epoch(self.store.as_ref(), run)? };
             match newest {
-                Some(epoch) => {
-                    found.restored = Some(self.load(run, epoch)?);
-                    found.after = self.take_over(run, epoch)?;
-                }
+                Some(epoch) => found.newest = Some(self.newest(run, epoch)?),
                 None => found.given_up.push(run),
             }
         }
@@ -104,20 +98,20 @@ impl StateHome {
         Ok(Some(manifest))
     }
 
-    fn load(&self, run: RunId, epoch: u64) -> StateResult<Restored> {
+    fn newest(&self, run: RunId, epoch: u64) -> StateResult<Manifest> {
         let paths = Paths { run };
-        let missing = |path: &str| StateError::damaged(path, "it is missing");
         // A manifest whose sync had failed is there, and a power cut would take it away after sinks have committed what it says.
         self.store.settle(&paths.epoch(epoch))?;
-        let manifest = self.manifest(run, epoch)?.ok_or_else(|| missing(&paths.manifest(epoch)))?;
-        let mut parts = Vec::with_capacity(manifest.parts.len());
-        for entry in &manifest.parts {
-            let path = paths.part(epoch, &entry.task);
-            let bytes = self.store.get(&path, entry.bytes.min(MAX_PART_BYTES))?.ok_or_else(|| missing(&path))?;
-            parts.push(TaskPart::open(bytes, entry.checksum, path)?);
-            reached("part-restored");
-        }
-        Ok(Restored::new(manifest, parts))
+        self.manifest(run, epoch)?.ok_or_else(|| missing(&paths.manifest(epoch)))
+    }
+
+    /// Reads what one task had written down in an epoch.
+    pub fn read_part(&self, run: RunId, epoch: u64, entry: &PartEntry) -> StateResult<TaskPart> {
+        let path = Paths { run }.part(epoch, &entry.task);
+        let bytes = self.store.get(&path, entry.bytes.min(MAX_PART_BYTES))?.ok_or_else(|| missing(&path))?;
+        let part = TaskPart::open(bytes, entry.checksum, path)?;
+        reached("part-restored");
+        Ok(part)
     }
 
     /// Puts a task's part to rest.
@@ -229,6 +223,10 @@ fn numbers(names: &[String]) -> Vec<u64> {
     let mut epochs: Vec<u64> = names.iter().filter_map(|name| Paths::epoch_of(name)).collect();
     epochs.sort_unstable();
     epochs
+}
+
+fn missing(path: &str) -> StateError {
+    StateError::damaged(path, "it is missing")
 }
 
 /// The newest epoch of a run that has a manifest.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use millrace_model::{NodeId, Timestamp};
 use millrace_plan::BoundNode;
-use millrace_state::checkpoint::{Ending, Meaning, RunId, SavepointName};
+use millrace_state::checkpoint::{Ending, Manifest, Meaning, PartEntry, RunId, SavepointName};
 use millrace_state::snapshot::Counts;
 use millrace_state::step::reached;
 use millrace_wire::figures::RunState;
@@ -84,14 +84,7 @@ impl Coordinator {
     async fn drive(&self) -> Result<EndReason, Failure> {
         let mut attempt = match &self.shared.host.state {
             Some(home) => self.go_on(home).await?,
-            None => Attempt {
-                run_start_us: self.progress.clock.wall_us(),
-                is_durable: false,
-                may_rewind: false,
-                restored: None,
-                after: 0,
-                precautions: Precautions::default(),
-            },
+            None => Attempt::begins(self.progress.clock.wall_us(), false),
         };
         let mut again = Again::default();
         loop {
@@ -196,31 +189,21 @@ impl Coordinator {
         };
         let looking = home.clone();
         let found = self.blocking(move || looking.find(went_back).map_err(RunError::from)).await?;
-        let Found { restored, after, given_up } = found;
+        let Found { newest, given_up } = found;
+        let restored = match newest {
+            Some(manifest) => Some(self.read(home, manifest).await?),
+            None => None,
+        };
         for run in given_up.iter().copied() {
-            let attempt = Attempt {
-                run_start_us: run.0,
-                is_durable: false,
-                may_rewind: false,
-                restored: None,
-                after: 0,
-                precautions: Precautions::default(),
-            };
+            let attempt = Attempt::begins(run.0, false);
             recover(self.shared.clone(), attempt).await?;
             forget(&self.shared.host.data, home.clone(), run).await;
         }
-        let Some(mut restored) = restored else {
+        let Some((mut restored, after)) = restored else {
             let run_start_us = self.progress.clock.wall_us();
             let beginning = home.clone();
             self.blocking(move || Ok(beginning.begin(RunId(run_start_us), &given_up)?)).await?;
-            return Ok(Attempt {
-                run_start_us,
-                is_durable: true,
-                may_rewind: false,
-                restored: None,
-                after: 0,
-                precautions: Precautions::default(),
-            });
+            return Ok(Attempt::begins(run_start_us, true));
         };
         self.carry(&mut restored, home.allows).map_err(|error| self.failed(&error))?;
         let manifest = restored.manifest.clone();
@@ -245,6 +228,24 @@ impl Coordinator {
         let message = || format!("goes on from epoch {}, taken at {when}", manifest.epoch);
         self.shared.notices.say(None, NoticeSeverity::Info, "resumed", 1, message);
         Ok(attempt)
+    }
+
+    /// Reads an epoch's parts, each beside the others, and takes the run over from there. Gives the number too that its own epochs come after.
+    async fn read(&self, home: &StateHome, manifest: Manifest) -> Result<(Restored, u64), Failure> {
+        let (run, epoch) = (manifest.run, manifest.epoch);
+        let read = |entry: PartEntry| {
+            let home = home.clone();
+            self.shared.host.data.blocking(move || home.read_part(run, epoch, &entry))
+        };
+        let reading: Vec<_> = manifest.parts.iter().cloned().map(read).collect();
+        let mut parts = Vec::with_capacity(reading.len());
+        for part in reading {
+            let part = part.await.map_err(|error| self.bug(error.to_string()))?;
+            parts.push(part.map_err(|error| self.failed(&error.into()))?);
+        }
+        let home = home.clone();
+        let after = self.blocking(move || Ok(home.take_over(run, epoch)?)).await?;
+        Ok((Restored::new(manifest, parts), after))
     }
 
     /// Goes back to a savepoint: it becomes the newest epoch of its run again.
