@@ -27,8 +27,34 @@ const ACTS = [
   { act: wrong, names: ['problems', 'problem-node', 'broken-toml', 'conflict', 'keys'] },
   { act: broken, names: ['broken-on-purpose', 'events'] },
   { act: lost, names: ['target', 'contact-lost'] },
+  // A debug build's disk fails where it is asked to: the parts of the first two epochs.
+  { act: failing, names: ['checkpoint-failed', 'checkpoint-failed-events'], env: { MILLRACE_FAIL_AT: 'part:2' } },
+  { act: poisoned, names: ['poison-form', 'poison-events', 'poison-quarantined'] },
 ];
 
+const POISON_TEXT = `millrace = 1
+[pipeline]
+name = "Poison"
+checkpoint_every = "1s"
+on_poison = "quarantine"
+[node.readings]
+kind = "file"
+path = "poison.csv"
+event_time = "at"
+[node.shares]
+kind = "derive"
+input = "readings"
+columns = { share = "100 // n" }
+on_error = "fail"
+[node.chart]
+kind = "dashboard"
+input = "shares"
+plot = { x = "at", y = "share" }
+[layout]
+readings = [40, 80]
+shares = [340, 80]
+chart = [640, 80]
+`;
 const BROKEN_TEXT = '[node.flown\nkind = "filter"\n';
 
 const home = (page) => page.locator('.rail').getByRole('button', { name: 'Home' }).click();
@@ -56,9 +82,15 @@ async function quick(where, file, change = (text) => text) {
 async function take(look) {
   const full = (name) => `${name}-${look.width}-${look.theme}`;
   const wanted = ACTS.filter(({ names }) => names.some((name) => full(name).includes(only)));
+  await through(look, wanted.filter(({ env }) => env === undefined), undefined, full);
+  for (const one of wanted.filter(({ env }) => env !== undefined)) await through(look, [one], one.env, full);
+}
+
+/** Goes through acts in one studio. */
+async function through(look, wanted, env, full) {
   if (wanted.length === 0) return;
   const where = await project();
-  const served = await studio(where);
+  const served = await studio(where, [], undefined, env);
   const view = await open(served.url, look);
   const { page } = view;
   page.setDefaultTimeout(10_000);
@@ -188,6 +220,39 @@ async function kept(page, shot, where) {
   await page.getByRole('button', { name: 'Restore from' }).click();
   await rest(page, 900);
   await shot('kept-restore');
+  await home(page);
+}
+
+/** The first two epochs cannot be written; the run goes on, and the third takes their rows along. */
+async function failing(page, shot, where) {
+  await quick(where, 'failing.millrace.toml', (text) => text.replace('[pipeline]\n', '[pipeline]\ncheckpoint_every = "2s"\n'));
+  await openFile(page, 'failing');
+  await run(page);
+  await phase(page, 'running');
+  await tab(page, 'Checkpoints');
+  await rest(page, 9_000);
+  await shot('checkpoint-failed');
+  await page.getByRole('button', { name: 'Events' }).click();
+  await rest(page);
+  await shot('checkpoint-failed-events');
+}
+
+/** Rows that fail a node whatever is tried, and a pipeline that sets them aside. */
+async function poisoned(page, shot, where) {
+  await where.write('poison.csv', `at,n\n${Array.from({ length: 400 }, (_, at) => `2013-01-01T00:${String(Math.floor(at / 60)).padStart(2, '0')}:${String(at % 60).padStart(2, '0')}Z,${at === 250 ? 0 : at + 1}`).join('\n')}\n`);
+  await where.write('poison.millrace.toml', POISON_TEXT);
+  await openFile(page, 'poison');
+  await chooseNothing(page);
+  await rest(page);
+  await shot('poison-form');
+  await run(page);
+  await phase(page, 'finished', 60_000);
+  await choose(page, 'readings');
+  await rest(page);
+  await shot('poison-quarantined');
+  await page.getByRole('button', { name: 'Events' }).click();
+  await rest(page);
+  await shot('poison-events');
   await home(page);
 }
 

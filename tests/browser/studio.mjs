@@ -35,8 +35,8 @@ export async function project() {
 }
 
 /** Starts a program and waits for a line of its output. */
-function started(command, args, cwd, wanted, input) {
-  const child = spawn(join(binaries, command), args, { cwd, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'inherit'] });
+function started(command, args, cwd, wanted, input, env = {}) {
+  const child = spawn(join(binaries, command), args, { cwd, env: { ...process.env, ...env }, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'inherit'] });
   input?.pipe(child.stdin).on('error', () => undefined);
   const lines = createInterface({ input: child.stdout });
   const found = new Promise((done, failed) => {
@@ -58,10 +58,10 @@ export function millrace(args, cwd) {
   });
 }
 
-/** `millrace studio` in a project folder, with a stream as its standard input if one is given. */
-export async function studio(where, args = [], input = undefined) {
+/** `millrace studio` in a project folder, with a stream as its standard input if one is given, and more in its environment. */
+export async function studio(where, args = [], input = undefined, env = {}) {
   const data = await mkdtemp(join(tmpdir(), 'millrace-data-'));
-  const { child, found } = started('millrace', ['studio', '--listen', '127.0.0.1:0', '--data-dir', data, ...args], where.folder, [/(http:\S+)/], input);
+  const { child, found } = started('millrace', ['studio', '--listen', '127.0.0.1:0', '--data-dir', data, ...args], where.folder, [/(http:\S+)/], input, env);
   const [url] = await found;
   return {
     url,
