@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_model::{NodeDecl, NodeId};
-use millrace_runtime::checkpoint::StateHome;
+use millrace_runtime::checkpoint::{Restored, StateHome};
 use millrace_runtime::{JobOptions, JobOutcome};
 use millrace_state::store::FolderStore;
 use millrace_testkit::{Collected, Harness, Memory, Script, Table, node};
@@ -51,7 +51,9 @@ async fn attempt_of(folder: &Path, memory: Memory, collected: &Collected, parall
 /// How many batches were in flight to the slow sink in the epoch that a run would go on from.
 fn in_flight(folder: &Path) -> usize {
     let home = StateHome::new(Arc::new(FolderStore::open(folder).unwrap()), Duration::from_secs(1), false);
-    let restored = home.find(None).unwrap().restored.expect("an epoch is complete though the sink is slow");
+    let manifest = home.find(None).unwrap().newest.expect("an epoch is complete though the sink is slow");
+    let parts = manifest.parts.iter().map(|entry| home.read_part(manifest.run, manifest.epoch, entry).unwrap());
+    let restored = Restored::new(manifest.clone(), parts.collect());
     restored.tasks(&NodeId::new("slow")).iter().map(|task| task.in_flight().count()).sum()
 }
 
