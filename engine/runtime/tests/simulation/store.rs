@@ -66,7 +66,7 @@ fn forgotten_up_to(seed: u64, call: u64) -> bool {
     let store = open(&disk, Faults::default()).unwrap();
     let home = StateHome::new(store.clone(), Duration::from_secs(1), false);
     let found = home.find(None).unwrap_or_else(|error| panic!("seed {seed}, call {call}: {error}"));
-    let newest = found.restored.map(|restored| restored.manifest.epoch);
+    let newest = found.newest.map(|manifest| manifest.epoch);
     assert!(newest.is_none_or(|epoch| epoch == 3), "seed {seed}, call {call}: epoch {newest:?} is found alone");
     home.forget_run(RUN).unwrap();
     assert_eq!(store.list("").unwrap(), ["lock", "newest"], "seed {seed}, call {call}");
