@@ -234,8 +234,8 @@ mod tests {
     /// Goes on with the run, and says from which epoch, and after which number its own come.
     fn goes_on(process: &StateHome) -> Option<(u64, u64)> {
         process.claim_all().unwrap();
-        let found = process.find(None).unwrap();
-        found.restored.map(|restored| (restored.manifest.epoch, found.after))
+        let newest = process.find(None).unwrap().newest?;
+        Some((newest.epoch, process.take_over(newest.run, newest.epoch).unwrap()))
     }
 
     #[test]
@@ -262,7 +262,7 @@ mod tests {
         second.claim_all().unwrap();
         // Made complete between the claim and the look: the one commits nothing, the other goes on from it.
         assert!(!completes(&first, 2));
-        assert_eq!(second.find(None).unwrap().restored.unwrap().manifest.epoch, 2);
+        assert_eq!(second.find(None).unwrap().newest.unwrap().epoch, 2);
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
         assert!(!completes(&first, 2));
         third.claim_all().unwrap();
         let found = third.find(None).unwrap();
-        assert!(found.restored.is_none() && found.given_up == [RUN]);
+        assert!(found.newest.is_none() && found.given_up == [RUN]);
     }
 
     #[test]
