@@ -12,7 +12,7 @@ use millrace_runtime::data_runtime::{DataPriority, DataRuntime};
 use millrace_runtime::memory::StateMemory;
 use millrace_runtime::operators;
 use millrace_runtime::registry::{Entry, Registry};
-use millrace_wire::message::{EngineDescription, PROTOCOL_VERSION};
+use millrace_wire::message::{EngineDescription, NEWEST_PROTOCOL};
 
 use crate::inspect::Inspector;
 use crate::launcher::Launcher;
@@ -54,7 +54,7 @@ impl Engine {
             clock: Arc::new(SystemClock::default()),
             description: EngineDescription {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                protocol: PROTOCOL_VERSION,
+                protocol: NEWEST_PROTOCOL,
                 cores: u32::try_from(cores).unwrap_or(u32::MAX),
                 memory_bytes: memory_bytes(),
             },

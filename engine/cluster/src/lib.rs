@@ -12,6 +12,7 @@
 //! What is not here: a run. The program hands in a [`launch::RunLauncher`].
 
 pub mod client;
+pub mod contact;
 pub mod data;
 pub mod error;
 pub mod host;
@@ -20,7 +21,8 @@ pub mod link;
 pub mod node;
 pub mod socket;
 
-pub use client::{Contact, Ended, EngineClient, FiguresSeen, JobView, RunFiles};
+pub use client::{Ended, EngineClient, FiguresSeen, JobView, RunFiles};
+pub use contact::Contact;
 pub use data::{DataItem, DataPayload};
 pub use error::{ClientError, NodeError};
 pub use host::{EngineHost, HostLimits};

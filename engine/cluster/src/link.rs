@@ -8,6 +8,7 @@ use millrace_wire::figures::JobFigures;
 use millrace_wire::message::{Event, JobId, Reply, Request, RequestId};
 use tokio::sync::{Notify, mpsc};
 
+use crate::contact::Standing;
 use crate::data::{DataItem, DataQueue};
 
 /// Requests under way.
@@ -143,6 +144,7 @@ pub struct ClientEnd {
     pub data_out: QueueEnd,
     pub data_in: QueueEnd,
     pub why_lost: WhyLost,
+    pub standing: Standing,
 }
 
 /// The host's end.
@@ -167,6 +169,7 @@ pub fn link() -> (ClientEnd, HostEnd) {
         data_out: QueueEnd(to_host.clone()),
         data_in: QueueEnd(to_client.clone()),
         why_lost: WhyLost::default(),
+        standing: Standing::default(),
     };
     let host =
         HostEnd { requests: asked, answers: Answers { queue: answer, latest }, data_in: QueueEnd(to_host), data_out: QueueEnd(to_client) };

@@ -197,9 +197,9 @@ async fn a_wrong_token_address_or_protocol_is_a_clear_error() {
     }
     let error = connect("ws://127.0.0.1:1", "x").await.err().unwrap();
     assert!(matches!(error, ClientError::Unreachable { .. }) && error.is_retryable(), "{error}");
-    let newer = millrace_cluster::socket::Transport { protocol: 2, ..Default::default() };
+    let newer = millrace_cluster::socket::Transport { protocol: 3, ..Default::default() };
     let error = millrace_cluster::socket::connect_with(&address, &node.token().reveal(), newer).await.err().unwrap();
-    assert!(matches!(&error, ClientError::Protocol { ours: 2, theirs, .. } if theirs == "1"), "{error}");
+    assert!(matches!(&error, ClientError::Protocol { ours: 3, theirs, .. } if theirs == "2"), "{error}");
 }
 
 #[tokio::test]

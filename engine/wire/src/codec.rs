@@ -113,10 +113,19 @@ impl Decoder {
     /// Takes the next frame; gives the message that it completes. After an error the socket is of no more use: it gives the same
     /// error for whatever comes.
     pub fn take(&mut self, bytes: &Bytes) -> WireResult<Option<Decoded>> {
+        self.take_result(Frame::decode(bytes))
+    }
+
+    /// The same, for a frame that was read already.
+    pub fn take_frame(&mut self, frame: Frame) -> WireResult<Option<Decoded>> {
+        self.take_result(Ok(frame))
+    }
+
+    fn take_result(&mut self, frame: WireResult<Frame>) -> WireResult<Option<Decoded>> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let taken = self.next(bytes);
+        let taken = frame.and_then(|frame| self.next(frame));
         if let Err(error) = &taken {
             self.failed = Some(error.clone());
             self.partial = None;
@@ -124,8 +133,7 @@ impl Decoder {
         taken
     }
 
-    fn next(&mut self, bytes: &Bytes) -> WireResult<Option<Decoded>> {
-        let frame = Frame::decode(bytes)?;
+    fn next(&mut self, frame: Frame) -> WireResult<Option<Decoded>> {
         self.check(&frame)?;
         self.next_sequence = self.next_sequence.wrapping_add(1);
         let most = max_message(self.kind);
@@ -172,7 +180,7 @@ impl Decoder {
         }
         let section = usize::from(frame.header_section);
         let why = match self.kind {
-            FrameKind::Control if section != 0 => Some("a control message has none"),
+            FrameKind::Control | FrameKind::Acknowledgement if section != 0 => Some("a control message has none"),
             FrameKind::Data if !frame.first && section != 0 => Some("only the first fragment has one"),
             FrameKind::Data if frame.first && section == 0 => Some("it is missing"),
             FrameKind::Data if section > MAX_DATA_HEADER_BYTES => Some("it is too long"),
@@ -184,6 +192,7 @@ impl Decoder {
 
     fn message(&self, header_section: usize, mut body: Bytes) -> WireResult<Decoded> {
         match self.kind {
+            FrameKind::Acknowledgement => Err(WireError::Fragment { why: "an acknowledgement is no message" }),
             FrameKind::Control => Ok(Decoded::Control(Box::new(from_json("control message", &body)?))),
             FrameKind::Data => {
                 let section = body.split_to(header_section.min(body.len()));
@@ -197,6 +206,7 @@ const fn max_message(kind: FrameKind) -> usize {
     match kind {
         FrameKind::Control => MAX_CONTROL_MESSAGE_BYTES,
         FrameKind::Data => MAX_DATA_MESSAGE_BYTES,
+        FrameKind::Acknowledgement => 0,
     }
 }
 

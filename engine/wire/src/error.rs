@@ -33,6 +33,10 @@ pub enum WireError {
     Checksum,
     #[error("frame {found} came where frame {expected} was due: frames were replayed, doubled, lost or reordered")]
     Sequence { expected: u64, found: u64 },
+    #[error("the peer wants frame {wants} next, and there are those from {from} up to before {to}: it was never sent that, or had it already")]
+    Acknowledged { wants: u64, from: u64, to: u64 },
+    #[error("the peer sent {messages} messages of {bytes} bytes without an acknowledgement, where {most} bytes may wait")]
+    Window { bytes: usize, messages: usize, most: usize },
     #[error("a fragment does not fit the message before it: {why}")]
     Fragment { why: &'static str },
     #[error("a message of {found} bytes or more is longer than {most}")]
@@ -48,7 +52,7 @@ impl WireError {
     pub const fn code(&self) -> &'static str {
         match self {
             WireError::Version { .. } => codes::VERSION,
-            WireError::FrameTooLong { .. } | WireError::MessageTooLong { .. } => codes::LIMIT,
+            WireError::FrameTooLong { .. } | WireError::MessageTooLong { .. } | WireError::Window { .. } => codes::LIMIT,
             _ => codes::BAD_FRAME,
         }
     }

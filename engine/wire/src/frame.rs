@@ -4,12 +4,12 @@
 //! |---|---|
 //! | 0..2 | `MR` |
 //! | 2 | version of the frame |
-//! | 3 | kind: 1 control, 2 data |
+//! | 3 | kind: 1 control, 2 data, 3 acknowledgement (from protocol 2 on) |
 //! | 4 | flags: 1 the message's first fragment, 2 its last |
 //! | 5 | zero |
 //! | 6..8 | length of the header section that begins the payload (first fragment of data) |
 //! | 8..16 | number of the message that the fragment belongs to |
-//! | 16..24 | number of the frame, counted from 0 in each direction of each socket |
+//! | 16..24 | number of the frame, counted from 0 in each direction of each socket; of an acknowledgement: the number wanted next |
 //! | 24..28 | length of the payload |
 //! | 28..32 | zero |
 //! | 32..40 | xxh3 of the 32 bytes before and the payload |
@@ -46,6 +46,8 @@ pub enum FrameKind {
     Control,
     /// Rows and file contents.
     Data,
+    /// Which frame is wanted next. It has no payload and no number of its own.
+    Acknowledgement,
 }
 
 impl FrameKind {
@@ -53,6 +55,7 @@ impl FrameKind {
         match self {
             FrameKind::Control => 1,
             FrameKind::Data => 2,
+            FrameKind::Acknowledgement => 3,
         }
     }
 
@@ -60,6 +63,7 @@ impl FrameKind {
         match tag {
             1 => Some(FrameKind::Control),
             2 => Some(FrameKind::Data),
+            3 => Some(FrameKind::Acknowledgement),
             _ => None,
         }
     }
@@ -69,6 +73,7 @@ impl FrameKind {
         match self {
             FrameKind::Control => MAX_CONTROL_FRAME_BYTES - HEADER_BYTES,
             FrameKind::Data => MAX_DATA_FRAME_BYTES - HEADER_BYTES,
+            FrameKind::Acknowledgement => 0,
         }
     }
 }
@@ -78,6 +83,7 @@ impl fmt::Display for FrameKind {
         f.write_str(match self {
             FrameKind::Control => "control",
             FrameKind::Data => "data",
+            FrameKind::Acknowledgement => "acknowledgement",
         })
     }
 }
@@ -96,6 +102,12 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Says that everything below `wants` has come.
+    pub const fn acknowledgement(wants: u64) -> Frame {
+        let kind = FrameKind::Acknowledgement;
+        Frame { kind, first: true, last: true, header_section: 0, message: 0, sequence: wants, payload: Bytes::new() }
+    }
+
     /// The frame as bytes. The payload must be no longer than the kind allows.
     pub fn encode(&self) -> WireResult<Bytes> {
         let said = self.payload.len() as u64;

@@ -11,6 +11,7 @@ pub mod figures;
 pub mod frame;
 pub mod message;
 pub mod path;
+pub mod resume;
 
 pub use codec::{DataMessage, Decoded, Decoder, Encoder};
 pub use error::{WireError, WireResult};

@@ -10,8 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::figures::{JobFigures, RunState, Summary};
 
-/// The protocol's version. A peer reads its own and the one before.
+/// The oldest protocol that this release speaks, which every peer must understand: a session of it ends with its connections.
 pub const PROTOCOL_VERSION: u16 = 1;
+
+/// The newest protocol that this release speaks: its sessions outlive their connections (see [`crate::resume`]).
+pub const NEWEST_PROTOCOL: u16 = 2;
+
+/// Whether this release speaks a protocol: its own, and the one before.
+pub const fn is_spoken(protocol: u16) -> bool {
+    PROTOCOL_VERSION <= protocol && protocol <= NEWEST_PROTOCOL
+}
 
 /// A run of a pipeline on an engine, unique within the engine's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

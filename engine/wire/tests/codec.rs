@@ -173,6 +173,7 @@ fn frames_of_version_1_as_kept_on_disk_still_mean_the_same() {
         .map(|frame| match Frame::decode(&frame).unwrap().kind {
             FrameKind::Control => controls.take(&frame).unwrap().unwrap(),
             FrameKind::Data => datas.take(&frame).unwrap().unwrap(),
+            FrameKind::Acknowledgement => panic!("version 1 had none"),
         })
         .collect();
     assert_eq!(got, expected);

@@ -14,13 +14,14 @@ use millrace_runtime::files::Files;
 use millrace_wire::message::{Deployment, EngineDescription, Event, JobId, Reply, Request, RequestId, StopMode};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::contact::Contact;
 use crate::data::{DataItem, DataQueue};
 use crate::error::ClientError;
 use crate::link::{Asked, ClientEnd, QueueEnd, WhyLost};
 
 pub use inputs::RunFiles;
 use view::Shared;
-pub use view::{Contact, Ended, FiguresSeen, JobView};
+pub use view::{Ended, FiguresSeen, JobView};
 
 /// Events kept for a listener that is slow; after that it misses the oldest and is told how many.
 const EVENTS_KEPT: usize = 1024;
@@ -55,13 +56,13 @@ struct Inner {
 impl EngineClient {
     /// Takes one end of a link whose other end is served. Runs on the caller's tokio runtime.
     pub fn new(end: ClientEnd, disk: Disk) -> EngineClient {
-        let ClientEnd { requests, answers, data_out, data_in, why_lost } = end;
+        let ClientEnd { requests, answers, data_out, data_in, why_lost, standing } = end;
         let shared = Arc::new(Shared {
             pending: Mutex::default(),
             jobs: Mutex::default(),
             events: broadcast::Sender::new(EVENTS_KEPT),
             data: Arc::new(DataQueue::new(ITEMS_KEPT, ITEM_BYTES_KEPT)),
-            contact: watch::Sender::new(Contact::Connected),
+            standing,
         });
         tokio::spawn(view::take_answers(shared.clone(), answers, why_lost.clone()));
         tokio::spawn(view::take_data(shared.clone(), data_in));
@@ -75,7 +76,7 @@ impl EngineClient {
         inner.shared.pending().insert(id, sender);
         let pending = Pending { shared: &inner.shared, id };
         // Asked after the reply was made room for: contact lost in between is seen by one of the two.
-        let lost = inner.shared.contact.borrow().is_lost();
+        let lost = inner.shared.standing.contact().is_lost();
         if lost || inner.requests.send(Asked { id, request, files }).await.is_err() {
             return Err(self.lost());
         }
@@ -225,7 +226,12 @@ impl EngineClient {
 
     /// Whether the engine is in reach.
     pub fn contact(&self) -> watch::Receiver<Contact> {
-        self.inner.shared.contact.subscribe()
+        self.inner.shared.standing.follow()
+    }
+
+    /// How many connections of this session were dropped and made again.
+    pub fn resumes(&self) -> u64 {
+        self.inner.shared.standing.resumes()
     }
 
     pub fn disk(&self) -> Disk {

@@ -10,21 +10,9 @@ use tokio::sync::{broadcast, watch};
 
 use super::PendingReplies;
 use super::outputs::Outputs;
+use crate::contact::Standing;
 use crate::data::{DataItem, DataPayload, DataQueue};
 use crate::link::{Answer, AnswerReceiver, QueueEnd, WhyLost};
-
-/// Whether the engine is in reach. Once lost, a session stays lost: connect again for a new one.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Contact {
-    Connected,
-    Lost { since: Instant, why: String },
-}
-
-impl Contact {
-    pub const fn is_lost(&self) -> bool {
-        matches!(self, Contact::Lost { .. })
-    }
-}
 
 /// Figures, and when they came.
 #[derive(Debug, Clone)]
@@ -72,7 +60,7 @@ pub struct Shared {
     pub jobs: Mutex<BTreeMap<JobId, JobEntry>>,
     pub events: broadcast::Sender<Event>,
     pub data: Arc<DataQueue>,
-    pub contact: watch::Sender<Contact>,
+    pub standing: Standing,
 }
 
 impl Shared {
@@ -146,7 +134,7 @@ impl Shared {
     }
 
     fn lose(&self, why: String) {
-        self.contact.send_replace(Contact::Lost { since: Instant::now(), why });
+        self.standing.lose(why);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.data.close();
     }

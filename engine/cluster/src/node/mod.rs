@@ -2,6 +2,7 @@
 
 mod door;
 mod listener;
+mod sessions;
 mod token;
 
 use std::net::SocketAddr;

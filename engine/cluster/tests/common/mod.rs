@@ -1,6 +1,8 @@
 //! An engine whose runs do what the deployment's text says, in one word.
 #![allow(dead_code)]
 
+pub mod proxy;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -146,7 +148,7 @@ impl RunLauncher for FakeLauncher {
                 Notice { at_us: 1, severity: NoticeSeverity::Info, node: None, kind: "started".into(), message: what.clone(), count: 1 };
             notice.send(told).await.unwrap();
             let end = if what == "copy" {
-                copy(&files)
+                copy(&files, &what)
             } else if what == "flood" {
                 let batch = batch_of(20_000);
                 while stopped.borrow_and_update().is_none() {
@@ -154,6 +156,13 @@ impl RunLauncher for FakeLauncher {
                     tokio::task::yield_now().await;
                 }
                 RunEnd { state: RunState::Stopped, summary: summary(0), cause: None }
+            } else if let Some(count) = what.strip_prefix("count ") {
+                // Numbered rows for the dashboard, and then the files.
+                for n in 0..count.parse::<i64>().unwrap() {
+                    results.publish(&"chart".into(), Batch::new(df!("n" => [n]).unwrap()));
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                copy(&files, &what)
             } else {
                 loop {
                     tokio::select! {
@@ -173,14 +182,16 @@ impl RunLauncher for FakeLauncher {
     }
 }
 
-fn copy(files: &Files) -> RunEnd {
+fn copy(files: &Files, what: &str) -> RunEnd {
     let mut text = String::new();
     files.open(Path::new("../data/in.csv")).unwrap().read_to_string(&mut text).unwrap();
     let write = |path: &str| files.create(Path::new(path)).unwrap().write_all(text.as_bytes()).unwrap();
     write("out/copy.csv");
     write("out/parts/part-1-0.csv");
     write("../.millrace/quarantine/1/n.jsonl");
-    write("elsewhere.txt");
+    if !what.starts_with("count") {
+        write("elsewhere.txt");
+    }
     RunEnd { state: RunState::Finished, summary: summary(text.lines().count() as u64), cause: None }
 }
 
@@ -190,7 +201,7 @@ pub fn host() -> (EngineHost, Running) {
 
 pub fn host_within(limits: HostLimits) -> (EngineHost, Running) {
     let running = Running::default();
-    let description = EngineDescription { version: "1".into(), protocol: PROTOCOL_VERSION, cores: 2, memory_bytes: 1 << 30 };
+    let description = EngineDescription { version: "1".into(), protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes: 1 << 30 };
     let launcher = Arc::new(FakeLauncher { running: running.clone() });
     (EngineHost::new(HostOptions { launcher, clock: Arc::new(RealClock), description, limits, run_folder: None }), running)
 }
