@@ -112,7 +112,7 @@ async fn is_dropped(socket: &mut Socket) -> bool {
 fn ping_frame(sequence: u64) -> Bytes {
     let mut encoder = Encoder::new(FrameKind::Control);
     let ping = Control::Request { id: RequestId(1), request: Request::Ping { sent_us: 5 } };
-    (0..=sequence).map(|_| encoder.control(&ping).unwrap().remove(0)).next_back().unwrap()
+    (0..=sequence).map(|_| encoder.control(&ping).unwrap().remove(0)).last().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -308,12 +308,6 @@ async fn by_hand(node: &Node) -> ByHand {
     held
 }
 
-fn ping_frame(sequence: u64) -> Bytes {
-    let mut encoder = Encoder::new(FrameKind::Control);
-    let ping = |sent_us| Control::Request { id: RequestId(1), request: Request::Ping { sent_us } };
-    (0..=sequence).map(|n| encoder.control(&ping(n)).unwrap().remove(0)).next_back().unwrap()
-}
-
 async fn send(socket: &mut Socket, bytes: Bytes) {
     let _ = socket.send(Message::Binary(bytes)).await;
 }
@@ -505,7 +499,7 @@ async fn a_peer_that_acknowledges_nothing_is_sent_no_more_than_is_kept_for_it() 
     let job = client.deploy(deployment("flood"), files, RunFiles::default()).await.unwrap();
     // Pings without end are answered until what is kept of the answers is full; the node still serves others.
     for sequence in 1..900 {
-        send(&mut session.control, ping_frame_fast(sequence)).await;
+        send(&mut session.control, ping_frame(sequence)).await;
     }
     let mut answers = 0;
     while let Ok(Some(Ok(message))) = timeout(Duration::from_millis(700), session.control.next()).await {
@@ -519,7 +513,7 @@ async fn a_peer_that_acknowledges_nothing_is_sent_no_more_than_is_kept_for_it() 
     assert!(next_frame(&mut session.control).await.is_some());
 }
 
-fn ping_frame_fast(sequence: u64) -> Bytes {
+fn ping_frame(sequence: u64) -> Bytes {
     let ping = Control::Request { id: RequestId(1), request: Request::Ping { sent_us: sequence } };
     let payload = Bytes::from(serde_json::to_vec(&ping).unwrap());
     Frame { kind: FrameKind::Control, first: true, last: true, header_section: 0, message: sequence, sequence, payload }.encode().unwrap()

@@ -26,6 +26,14 @@ pub struct RunInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub last_heard_ms: Option<f64>,
+    /// While a dropped connection to the target is made again. The run goes on there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub reconnecting: Option<Reconnecting>,
+    /// How many connections to the target were dropped and made again since the session with it began; none if none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub reconnects: Option<u32>,
     /// Why it failed, or why contact was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
@@ -36,6 +44,15 @@ pub struct RunInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub differs: Option<Differs>,
+}
+
+/// A connection that was dropped and is being made again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct Reconnecting {
+    /// When it was dropped, milliseconds since 1970.
+    pub since_ms: f64,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// Where a run is. Before the first run there is none (a draft).

@@ -12,7 +12,7 @@ use millrace_engine::model::file::{changed_nodes, diff};
 use millrace_engine::model::{Diagnostic, NodeId, Pipeline, PortRef};
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::{DataHeader, Event, JobId};
-use millrace_studio_api::{ChartInfo, Differs, Figures, Finding, RunInfo, RunPhase};
+use millrace_studio_api::{ChartInfo, Differs, Figures, Finding, Reconnecting, RunInfo, RunPhase};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::document::Look;
@@ -35,6 +35,8 @@ pub enum Told {
         cause: Finding,
     },
     Event(Event),
+    /// A connection to the target was dropped, or made again.
+    Contact(Contact),
     Lost {
         why: String,
     },
@@ -77,6 +79,7 @@ pub struct Run {
     started_at_ms: f64,
     ended_at_ms: Option<f64>,
     last_heard_ms: Option<f64>,
+    pub reconnecting: Option<Reconnecting>,
     cause: Option<Finding>,
     sample: Vec<String>,
     /// A stop that was asked for before the run had begun.
@@ -106,6 +109,7 @@ impl Run {
             started_at_ms: now_ms,
             ended_at_ms: None,
             last_heard_ms: None,
+            reconnecting: None,
             cause: None,
             sample: Vec::new(),
             stop_early: None,
@@ -125,6 +129,8 @@ impl Run {
             started_at_ms: self.started_at_ms,
             ended_at_ms: self.ended_at_ms,
             last_heard_ms: self.last_heard_ms,
+            reconnecting: self.reconnecting.clone(),
+            reconnects: self.reconnects(),
             cause: self.cause.clone(),
             sample: self.sample.clone(),
             differs: self.differs(text),
@@ -141,8 +147,24 @@ impl Run {
         (!changes.is_empty()).then(|| Differs { changes: changes.len() as u32, nodes: nodes.iter().map(ToString::to_string).collect() })
     }
 
+    /// None if there were none.
+    fn reconnects(&self) -> Option<u32> {
+        let resumes = self.client.as_ref().map_or(0, EngineClient::resumes);
+        (resumes > 0).then(|| u32::try_from(resumes).unwrap_or(u32::MAX))
+    }
+
+    /// What is new about the connection to the target. True: a connection was dropped that stood until now.
+    pub fn contact(&mut self, contact: &Contact, now_ms: f64) -> bool {
+        let before = self.reconnecting.take();
+        if let Contact::Resuming { since, why } = contact {
+            self.reconnecting = Some(Reconnecting { since_ms: now_ms - since.elapsed().as_secs_f64() * 1e3, why: why.clone() });
+        }
+        before.is_none() && self.reconnecting.is_some()
+    }
+
     pub fn ended(&mut self, phase: RunPhase, now_ms: f64) {
         self.phase = phase;
+        self.reconnecting = None;
         self.ended_at_ms = Some(now_ms);
     }
 
@@ -201,6 +223,8 @@ impl Run {
 pub async fn follow(client: EngineClient, job: JobId, told: mpsc::Sender<Told>) {
     let mut events = client.events();
     let mut contact = client.contact();
+    // What it is by now is news, too.
+    contact.mark_changed();
     loop {
         tokio::select! {
             event = events.recv() => match event {
@@ -214,19 +238,25 @@ pub async fn follow(client: EngineClient, job: JobId, told: mpsc::Sender<Told>) 
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             },
-            why = lost(&mut contact) => {
-                let _ = told.send(Told::Lost { why }).await;
-                return;
+            news = news_of(&mut contact) => {
+                let is_lost = matches!(news, Told::Lost { .. });
+                let _ = told.send(news).await;
+                if is_lost {
+                    return;
+                }
             }
         }
     }
 }
 
-/// Waits until the engine is out of reach, and says why.
-async fn lost(contact: &mut watch::Receiver<Contact>) -> String {
-    match contact.wait_for(Contact::is_lost).await.as_deref() {
-        Ok(Contact::Lost { why, .. }) => why.clone(),
-        _ => "the engine ended the session".to_owned(),
+/// Waits until there is something new about the connection to the engine. Dropping the future loses nothing.
+async fn news_of(contact: &mut watch::Receiver<Contact>) -> Told {
+    if contact.changed().await.is_err() {
+        return Told::Lost { why: "the engine ended the session".to_owned() };
+    }
+    match contact.borrow_and_update().clone() {
+        Contact::Lost { why, .. } => Told::Lost { why },
+        contact => Told::Contact(contact),
     }
 }
 

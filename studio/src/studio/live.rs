@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millrace_engine::cluster::{DataItem, EngineClient, RunFiles};
+use millrace_engine::cluster::{Contact, DataItem, EngineClient, RunFiles};
 use millrace_engine::model::Diagnostic;
 use millrace_engine::runtime::files::Files;
 use millrace_engine::wire::figures::RunState;
@@ -108,6 +108,7 @@ impl Studio {
             Told::Started { client, job } => self.started(run, client.0, job).await,
             Told::NotStarted { cause } => self.not_started(cause),
             Told::Event(event) => self.engine_event(event).await,
+            Told::Contact(contact) => self.contact(&contact),
             Told::Lost { why } => self.contact_lost(&why),
             Told::NoSavepoint { problem } => self.no_savepoint(&problem),
         }
@@ -210,6 +211,25 @@ impl Studio {
         {
             self.toast(Severity::Error, error.message);
         }
+    }
+
+    /// A connection was dropped or made again; the run goes on.
+    fn contact(&mut self, contact: &Contact) {
+        let Some(run) = self.run.as_mut().filter(|run| !run.is_over()) else { return };
+        let (was_down, target) = (run.reconnecting.is_some(), run.target.clone());
+        let was_dropped = run.contact(contact, now_ms());
+        match contact {
+            Contact::Resuming { why, .. } if was_dropped => {
+                let message = format!("the connection to {target} was dropped and is being made again: {why}");
+                self.notice(now_ms(), Severity::Warning, None, "reconnecting", message, 1);
+            }
+            Contact::Connected if was_down => {
+                let message = format!("the connection to {target} was made again: nothing was lost");
+                self.notice(now_ms(), Severity::Info, None, "reconnected", message, 1);
+            }
+            Contact::Connected | Contact::Resuming { .. } | Contact::Lost { .. } => return,
+        }
+        self.tell_run();
     }
 
     fn contact_lost(&mut self, why: &str) {

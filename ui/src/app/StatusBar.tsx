@@ -12,6 +12,8 @@ export function StatusBar(): ReactElement {
   const errors = useStore((state) => state.document?.findings.filter((finding) => finding.severity === 'error').length ?? 0);
   const warnings = useStore((state) => state.document?.findings.filter((finding) => finding.severity === 'warning').length ?? 0);
   const version = useStore((state) => state.welcome?.version ?? '');
+  const reconnecting = useStore((state) => state.run?.reconnecting);
+  const reconnects = useStore((state) => state.run?.reconnects);
   const idle = figures === undefined;
   return (
     <footer className={`status-bar ${phase === 'contact_lost' ? 'stale' : ''}`} aria-label={en.status.label}>
@@ -25,6 +27,12 @@ export function StatusBar(): ReactElement {
           {figures.progress !== undefined && <Figure before={en.status.progress} value={percent(figures.progress * 100)} width={12} />}
           {phase === 'contact_lost' && <FiguresAge atMs={figures.at_ms} />}
         </>
+      )}
+      {reconnecting !== undefined && <Reconnecting sinceMs={reconnecting.since_ms} why={reconnecting.why} />}
+      {reconnecting === undefined && reconnects !== undefined && (
+        <span className="mute" title={en.status.reconnectsHint}>
+          {en.status.reconnects(reconnects)}
+        </span>
       )}
       <span className="status-gap" />
       {figures?.bottleneck !== undefined && !isOver(phase) && (
@@ -65,6 +73,16 @@ function Figure({ before = '', value, width, after = '' }: { before?: string; va
 function FiguresAge({ atMs }: { atMs: number }): ReactElement {
   const now = useNow();
   return <span className="error">{en.status.figuresAge(now - atMs)}</span>;
+}
+
+/** How long a dropped connection to the target has been being made again, counted by the second. */
+function Reconnecting({ sinceMs, why }: { sinceMs: number; why: string }): ReactElement {
+  const now = useNow();
+  return (
+    <span className="warn" role="status" title={why}>
+      {en.status.reconnecting(now - sinceMs)}
+    </span>
+  );
 }
 
 /** The wall clock, once a second. */

@@ -90,6 +90,15 @@ export const scenes: Record<string, (studio: FakeStudio) => void> = {
       cause: { code: 'MR0601', severity: 'error', message: 'late could not write out/late.parquet: the disk is full. Free some space, then run again.', node: 'late', line: 0, column: 0, start: 0, end: 0 },
     });
   },
+  reconnecting: (studio) => {
+    studio.open(DEPARTURES);
+    studio.start();
+    studio.phase('running', {
+      target: 'ws://127.0.0.1:7400',
+      reconnecting: { since_ms: Date.now() - 3_000, why: 'nothing was heard for 3 s' },
+      reconnects: 2,
+    });
+  },
   contact_lost: (studio) => {
     studio.open(DEPARTURES);
     studio.start();

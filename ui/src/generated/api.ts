@@ -563,6 +563,19 @@ opened_at_ms: number,
  */
 exists: boolean, };
 
+/**
+ * A connection that was dropped and is being made again.
+ */
+export type Reconnecting = { 
+/**
+ * When it was dropped, milliseconds since 1970.
+ */
+since_ms: number, 
+/**
+ * Why, in words.
+ */
+why: string, };
+
 export type Reply = { "reply": "done" } | { "reply": "welcome", "value": Welcome } | { "reply": "home", "value": Home } | { "reply": "text", "value": string } | { "reply": "checked", "value": CheckedField } | { "reply": "diff", "value": TextDiff } | { "reply": "rows", "value": RowsPage } | { "reply": "directory", "value": Directory } | { "reply": "targets", "value": Array<Target> } | { "reply": "savepoints", "value": Array<Savepoint> };
 
 /**
@@ -618,6 +631,14 @@ ended_at_ms?: number,
  * While contact is lost: when the target was last heard.
  */
 last_heard_ms?: number, 
+/**
+ * While a dropped connection to the target is made again. The run goes on there.
+ */
+reconnecting?: Reconnecting, 
+/**
+ * How many connections to the target were dropped and made again since the session with it began; none if none was.
+ */
+reconnects?: number, 
 /**
  * Why it failed, or why contact was lost.
  */

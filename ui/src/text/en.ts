@@ -417,6 +417,9 @@ export const en = {
     idle: 'Nothing runs.',
     figuresAge: (age: number) => `figures ${span(age)} old`,
     progress: 'read',
+    reconnecting: (age: number) => `reconnecting for ${span(age)}`,
+    reconnects: (times: number) => (times === 1 ? 'reconnected once' : `reconnected ${times} times`),
+    reconnectsHint: 'Connections to the target that were dropped and made again. Nothing was lost.',
   },
   conflict: {
     title: 'The file changed on disk',

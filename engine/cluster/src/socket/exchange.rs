@@ -156,7 +156,8 @@ impl Exchange {
             let mut state = self.state();
             (state.inbox.is_unacknowledged(), state.inbox.take(frame.sequence, bytes)?)
         };
-        if arrived == Arrived::Repeat {
+        // Where connections do not follow one another there is nothing to repeat: the decoder refuses the number.
+        if arrived == Arrived::Repeat && self.is_resumable {
             return Ok(());
         }
         // Outside of the lock: this copies, and reads JSON.

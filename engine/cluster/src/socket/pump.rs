@@ -102,6 +102,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Pumps<S> {
         };
         let Over { why, close } = over.unwrap_or_else(|panic| Over::fault(format!("the session failed: {panic}")));
         told.tell(why);
+        // The link's end goes now; the peer is told in a moment that nobody here waits for.
+        drop((loops, data_out, data_in));
         if let Some(close) = close {
             controls.finish(close);
             let _ = timeout(LAST_WORDS, control_line).await;
