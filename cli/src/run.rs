@@ -47,8 +47,21 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<u8> {
             return Ok(exit::FAILED);
         }
     };
+    let code = run_on(&client, &engine, &pipeline, &inspection, &arguments, overrides).await;
+    client.leave().await;
+    code
+}
+
+async fn run_on(
+    client: &EngineClient,
+    engine: &Engine,
+    pipeline: &Pipeline,
+    inspection: &Inspection,
+    arguments: &RunArguments,
+    overrides: Vec<Override>,
+) -> anyhow::Result<u8> {
     let files = Arc::new(engine.inspector().files(&pipeline.folder()).context("the project's folder cannot be used")?);
-    let deployment = deployment(&pipeline, &inspection, &arguments, overrides);
+    let deployment = deployment(pipeline, inspection, arguments, overrides);
     // From before the run begins, so that nothing of it is missed.
     let events = client.events();
     let job = match client.deploy(deployment, files, inspection.run_files.clone()).await {
@@ -62,8 +75,8 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<u8> {
             return Ok(exit::FAILED);
         }
     };
-    let (ended, interrupted) = follow(&client, events, job, &inspection).await?;
-    report(&arguments, &inspection, ended, interrupted)
+    let (ended, interrupted) = follow(client, events, job, inspection).await?;
+    report(arguments, inspection, ended, interrupted)
 }
 
 async fn client(engine: &Engine, arguments: &RunArguments) -> anyhow::Result<Result<EngineClient, String>> {

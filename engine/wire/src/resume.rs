@@ -45,11 +45,11 @@ impl Window {
     pub const fn of(kind: FrameKind) -> Window {
         match kind {
             FrameKind::Data => Window {
-                kept_bytes: 16 << 20,
+                kept_bytes: 8 << 20,
                 kept_frames: 4096,
                 unsent_bytes: 1 << 20,
-                waiting_bytes: (16 << 20) + MAX_DATA_MESSAGE_BYTES + FRAME_HEADERS_BYTES,
-                acknowledge_bytes: 1 << 20,
+                waiting_bytes: (8 << 20) + MAX_DATA_MESSAGE_BYTES + FRAME_HEADERS_BYTES,
+                acknowledge_bytes: 512 << 10,
                 acknowledge_frames: 256,
             },
             FrameKind::Control | FrameKind::Acknowledgement => Window {
@@ -210,16 +210,7 @@ pub struct Inbox {
 
 impl Inbox {
     pub const fn new(window: Window) -> Inbox {
-        Inbox {
-            window,
-            due: 0,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            partial_bytes: 0,
-            acknowledged: 0,
-            bytes_since: 0,
-            repeats: 0,
-        }
+        Inbox { window, due: 0, waiting: VecDeque::new(), waiting_bytes: 0, partial_bytes: 0, acknowledged: 0, bytes_since: 0, repeats: 0 }
     }
 
     /// The number to tell the peer: it need not keep anything below. Never goes back.
@@ -281,9 +272,14 @@ impl Inbox {
     /// What to tell the peer, which counts as told by that: an acknowledgement that is lost with its connection is made good by the next
     /// connection's first word.
     pub fn acknowledge(&mut self) -> u64 {
-        self.acknowledged = self.wants();
-        self.bytes_since = 0;
+        self.told(self.wants());
         self.acknowledged
+    }
+
+    /// The peer was told `wants` when the present connection began. What was taken since then is yet to be acknowledged.
+    pub fn told(&mut self, wants: u64) {
+        self.acknowledged = wants.min(self.wants());
+        self.bytes_since = 0;
     }
 
     /// Frames that came once more than they should.

@@ -8,14 +8,8 @@ use millrace_wire::resume::{Arrived, Inbox, Outbox, Window};
 use millrace_wire::{Frame, FrameKind, WireError};
 use proptest::prelude::*;
 
-const SMALL: Window = Window {
-    kept_bytes: 4000,
-    kept_frames: 12,
-    unsent_bytes: 3000,
-    waiting_bytes: 4300,
-    acknowledge_bytes: 300,
-    acknowledge_frames: 3,
-};
+const SMALL: Window =
+    Window { kept_bytes: 4000, kept_frames: 12, unsent_bytes: 3000, waiting_bytes: 4300, acknowledge_bytes: 300, acknowledge_frames: 3 };
 
 fn frame(sequence: u64, text: &str) -> Bytes {
     let payload = Bytes::from(text.to_owned());
@@ -232,12 +226,30 @@ impl End {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Push { left: bool, length: usize },
-    Write { left: bool, most: usize, acknowledge: bool },
-    Read { left: bool, most: usize },
-    Deliver { left: bool, most: usize },
+    Push {
+        left: bool,
+        length: usize,
+    },
+    Write {
+        left: bool,
+        most: usize,
+        acknowledge: bool,
+    },
+    Read {
+        left: bool,
+        most: usize,
+    },
+    Deliver {
+        left: bool,
+        most: usize,
+    },
     /// The connection breaks: of what is under way as much arrives as these say, down to the byte.
-    Cut { to_left: usize, to_right: usize, doubled: bool },
+    Cut {
+        to_left: usize,
+        to_right: usize,
+        doubled: bool,
+        late: usize,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -246,7 +258,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (any::<bool>(), 0usize..6, any::<bool>()).prop_map(|(left, most, acknowledge)| Step::Write { left, most, acknowledge }),
         4 => (any::<bool>(), 0usize..6).prop_map(|(left, most)| Step::Read { left, most }),
         4 => (any::<bool>(), 0usize..6).prop_map(|(left, most)| Step::Deliver { left, most }),
-        2 => (0usize..1200, 0usize..1200, any::<bool>()).prop_map(|(to_left, to_right, doubled)| Step::Cut { to_left, to_right, doubled }),
+        2 => (0usize..1200, 0usize..1200, any::<bool>(), 0usize..4)
+            .prop_map(|(to_left, to_right, doubled, late)| Step::Cut { to_left, to_right, doubled, late }),
     ];
     proptest::collection::vec(step, 0..300)
 }
@@ -273,7 +286,7 @@ proptest! {
                 Step::Read { left: true, most } => a.read(&mut to_a, most),
                 Step::Read { left: false, most } => b.read(&mut to_b, most),
                 Step::Deliver { left, most } => pick(left, &mut a, &mut b).deliver(most),
-                Step::Cut { to_left, to_right, doubled } => {
+                Step::Cut { to_left, to_right, doubled, late } => {
                     to_a.truncate(to_left);
                     to_b.truncate(to_right);
                     a.read(&mut to_a, usize::MAX);
@@ -283,6 +296,11 @@ proptest! {
                     let (a_wants, b_wants) = (a.inbox.wants(), b.inbox.wants());
                     a.outbox.resume(b_wants).unwrap();
                     b.outbox.resume(a_wants).unwrap();
+                    // Messages are taken while the connection is made.
+                    a.deliver(late);
+                    b.deliver(late);
+                    a.inbox.told(a_wants);
+                    b.inbox.told(b_wants);
                     if doubled {
                         // The connection was taken twice before anything travelled.
                         a.outbox.resume(b_wants).unwrap();

@@ -238,8 +238,8 @@ impl Studio {
             return;
         }
         let target = run.target.clone();
-        let cause = Diagnostic::error("MR0703", why)
-            .help("the run there is aborted unless the contact comes back; run it again once the node answers");
+        let cause =
+            Diagnostic::error("MR0703", why).help("the run there is aborted within half a minute; run it again once the node answers");
         run.lost(finding(&cause, ""), now_ms());
         self.followed.remove(&target);
         self.targets.lost(&target, why);

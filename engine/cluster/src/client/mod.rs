@@ -29,6 +29,9 @@ const EVENTS_KEPT: usize = 1024;
 const ITEMS_KEPT: usize = 4096;
 const ITEM_BYTES_KEPT: usize = 64 << 20;
 
+/// How long leaving may take.
+const LEAVING: Duration = Duration::from_secs(1);
+
 /// Whether engine and asking side see the same files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disk {
@@ -232,6 +235,14 @@ impl EngineClient {
     /// How many connections of this session were dropped and made again.
     pub fn resumes(&self) -> u64 {
         self.inner.shared.standing.resumes()
+    }
+
+    /// Leaves the session, and waits for a moment until the engine knows: a process that ends right after the last clone was dropped looks to a
+    /// node like a dropped connection, for which it waits.
+    pub async fn leave(self) {
+        let mut contact = self.contact();
+        drop(self);
+        let _ = tokio::time::timeout(LEAVING, contact.wait_for(Contact::is_lost)).await;
     }
 
     pub fn disk(&self) -> Disk {

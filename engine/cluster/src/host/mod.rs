@@ -1,7 +1,7 @@
 //! The engine's end of sessions: carries out requests, and tells what becomes of runs.
 //!
-//! A job belongs to the session that staged it; another session cannot see it. When a session ends, its jobs are aborted at once: in
-//! this release nobody can take them up again, and the transport was patient before (see [`crate::socket`]).
+//! A job belongs to the session that staged it; another session cannot see it. When a session ends, its jobs are aborted at once:
+//! nobody can take them up again, and the transport was patient before (see [`crate::socket`]).
 
 pub(crate) mod files;
 mod job;

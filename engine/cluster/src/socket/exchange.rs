@@ -219,11 +219,12 @@ impl Exchange {
         self.state().outbox.check_resume(wants)
     }
 
-    /// A further connection begins: the peer's end wants `wants`. Gives what this end wants.
-    pub fn resume(&self, wants: u64) -> WireResult<u64> {
+    /// A further connection begins: the peer's end wants `wants`, and was told that this one wants `told`.
+    pub fn resume(&self, wants: u64, told: u64) -> WireResult<()> {
         let mut state = self.state();
         state.outbox.resume(wants)?;
-        Ok(state.inbox.acknowledge())
+        state.inbox.told(told);
+        Ok(())
     }
 
     pub fn set_connected(&self, is_connected: bool) {

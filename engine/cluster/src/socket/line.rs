@@ -185,8 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Line<S> {
                 },
             };
             // It was looked at when it came, and only this line takes frames out.
-            let Ok(wants) = self.exchange.resume(arrival.wants) else { continue };
-            if arrival.answer.send(Ok(wants)).is_err() {
+            let told = self.exchange.wants();
+            if self.exchange.resume(arrival.wants, told).is_err() || arrival.answer.send(Ok(told)).is_err() {
                 continue;
             }
             tokio::select! {
@@ -236,20 +236,22 @@ async fn dial_until<S>(
         wait = (wait * 2).min(LONGEST_WAIT);
         let dialled = async {
             sleep(drawn).await;
-            redial.dial(exchange.kind, exchange.wants()).await
+            // Messages are taken meanwhile, too: what is told here is less than what will be wanted then.
+            let told = exchange.wants();
+            (told, redial.dial(exchange.kind, told).await)
         };
         last = match timeout_at(until, dialled).await {
             Err(_) => return Err(format!("dialling again for {patience:.0?} brought nothing ({last})")),
-            Ok(Redialled::Connected(socket, wants)) => match exchange.resume(wants) {
-                Ok(_) => return Ok(*socket),
+            Ok((told, Redialled::Connected(socket, wants))) => match exchange.resume(wants, told) {
+                Ok(()) => return Ok(*socket),
                 Err(error) => return Err(format!("the node cannot go on with the session: {error}")),
             },
-            Ok(Redialled::Gone(why)) => return Err(why),
-            Ok(Redialled::Later(why)) => {
+            Ok((_, Redialled::Gone(why))) => return Err(why),
+            Ok((_, Redialled::Later(why))) => {
                 refusals = 0;
                 why
             }
-            Ok(Redialled::NobodyListens(why)) => {
+            Ok((_, Redialled::NobodyListens(why))) => {
                 refusals += 1;
                 if refusals >= REFUSALS_UNTIL_GONE {
                     return Err(format!("nobody listens there any more: {why}"));

@@ -15,7 +15,7 @@ use millrace_cluster::client::Disk;
 use millrace_cluster::host::HostOptions;
 use millrace_cluster::launch::{Run, RunEnd, RunLauncher, Sample};
 use millrace_cluster::link::link;
-use millrace_cluster::{EngineClient, EngineHost, HostLimits, Node, NodeOptions, RunFiles, connect, serve};
+use millrace_cluster::{Contact, EngineClient, EngineHost, HostLimits, Node, NodeOptions, RunFiles, connect, serve};
 use millrace_model::{Diagnostic, Diagnostics, NodeId, PortRef};
 use millrace_runtime::connector::ResultSink;
 use millrace_runtime::files::Files;
@@ -24,6 +24,7 @@ use millrace_wire::figures::{JobFigures, RunState, Summary};
 use millrace_wire::message::*;
 use polars::prelude::*;
 use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::timeout;
 
 pub struct RealClock;
 
@@ -250,6 +251,12 @@ pub fn copies() -> RunFiles {
         outputs: ["out/copy.csv", "out/parts/"].map(PathBuf::from).to_vec(),
         ..RunFiles::default()
     }
+}
+
+/// Waits until contact is as `check` wants it, and gives it.
+pub async fn becomes(client: &EngineClient, what: &str, check: impl FnMut(&Contact) -> bool) -> Contact {
+    let mut contact = client.contact();
+    timeout(PATIENCE, contact.wait_for(check)).await.unwrap_or_else(|_| panic!("contact is not {what}")).unwrap().clone()
 }
 
 /// Polls until `check` holds.
