@@ -11,8 +11,10 @@ pub mod event_time;
 pub mod key_group;
 pub mod kind;
 pub mod physical;
+pub mod placement;
 
 pub use bind::{Kinds, bind, bind_known};
 pub use bound::{BoundEdge, BoundNode, LogicalPlan, OutputPort};
 pub use kind::{BindInput, Bound, Distribution, InputPort, Kind};
 pub use physical::{Exchange, ExchangeKind, NodeFacts, PhysicalPlan, Vertex, physical};
+pub use placement::{LEADER, Member, Placement, TaskPlace};

@@ -1,0 +1,112 @@
+//! Which process runs which task of a run that several share.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::physical::{PhysicalPlan, Vertex};
+
+/// A process that takes part in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Member(pub u32);
+
+/// The process that leads a run: its sources and sinks are there, and its state.
+pub const LEADER: Member = Member(0);
+
+/// A task by its vertex and its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TaskPlace {
+    pub vertex: usize,
+    pub task: u32,
+}
+
+/// Where each task runs. A task that is not named runs with the leader.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    away: Vec<(TaskPlace, Member)>,
+}
+
+impl Placement {
+    /// Everything with the leader.
+    pub fn alone() -> Placement {
+        Placement::default()
+    }
+
+    /// Spreads operators' tasks over members, of which each takes `slots` of every operator's tasks at a time; what `stays` stays with the leader.
+    ///
+    /// Tasks of one number go to one member as far as vertices are equally wide, so that what goes from task i to task i does not travel.
+    pub fn spread(plan: &PhysicalPlan, slots: &BTreeMap<Member, u32>, stays: &dyn Fn(&Vertex) -> bool) -> Placement {
+        let seats: Vec<Member> = slots.iter().flat_map(|(member, slots)| std::iter::repeat_n(*member, *slots as usize)).collect();
+        let mut away = Vec::new();
+        for (vertex, of) in plan.vertices.iter().enumerate().filter(|(_, of)| !stays(of)) {
+            for task in 0..of.parallelism {
+                let seat = task as usize * seats.len() / of.parallelism.max(1) as usize;
+                if let Some(member) = seats.get(seat).filter(|member| **member != LEADER) {
+                    away.push((TaskPlace { vertex, task }, *member));
+                }
+            }
+        }
+        Placement { away }
+    }
+
+    pub fn member(&self, vertex: usize, task: u32) -> Member {
+        let place = TaskPlace { vertex, task };
+        self.away
+            .binary_search_by_key(&place, |(place, _)| *place)
+            .ok()
+            .and_then(|at| self.away.get(at))
+            .map_or(LEADER, |(_, member)| *member)
+    }
+
+    /// The members besides the leader that run anything.
+    pub fn members(&self) -> Vec<Member> {
+        let mut members: Vec<Member> = self.away.iter().map(|(_, member)| *member).collect();
+        members.sort_unstable();
+        members.dedup();
+        members
+    }
+
+    pub fn is_alone(&self) -> bool {
+        self.away.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_model::NodeId;
+
+    use super::*;
+
+    fn plan(parallelisms: &[u32]) -> PhysicalPlan {
+        let vertex = |(at, parallelism): (usize, &u32)| Vertex {
+            nodes: vec![NodeId::new(format!("n{at}"))],
+            parallelism: *parallelism,
+            chained: Vec::new(),
+        };
+        PhysicalPlan { key_groups: 1024, vertices: parallelisms.iter().enumerate().map(vertex).collect(), exchanges: Vec::new() }
+    }
+
+    fn of(placement: &Placement, vertex: usize, tasks: u32) -> Vec<u32> {
+        (0..tasks).map(|task| placement.member(vertex, task).0).collect()
+    }
+
+    #[test]
+    fn tasks_are_spread_by_slots_and_those_of_one_number_stay_together() {
+        let slots = BTreeMap::from([(Member(1), 2), (Member(2), 1)]);
+        let placement = Placement::spread(&plan(&[3, 3, 6, 1]), &slots, &|_| false);
+        assert_eq!(of(&placement, 0, 3), [1, 1, 2]);
+        assert_eq!(of(&placement, 1, 3), [1, 1, 2]);
+        assert_eq!(of(&placement, 2, 6), [1, 1, 1, 1, 2, 2]);
+        assert_eq!(of(&placement, 3, 1), [1]);
+        assert_eq!(placement.members(), [Member(1), Member(2)]);
+    }
+
+    #[test]
+    fn what_stays_and_what_finds_no_member_is_with_the_leader() {
+        let slots = BTreeMap::from([(Member(1), 1)]);
+        let placement = Placement::spread(&plan(&[2, 2]), &slots, &|vertex| vertex.nodes[0].as_str() == "n0");
+        assert_eq!((of(&placement, 0, 2), of(&placement, 1, 2)), (vec![0, 0], vec![1, 1]));
+        assert!(Placement::spread(&plan(&[2]), &BTreeMap::new(), &|_| false).is_alone());
+    }
+}
