@@ -24,6 +24,7 @@ pub mod operators;
 pub mod prepare;
 pub mod quarantine;
 pub mod registry;
+pub mod share;
 pub mod sinks;
 pub mod source;
 mod task;

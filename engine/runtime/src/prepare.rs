@@ -23,12 +23,27 @@ impl Kinds for Registry {
 ///
 /// The pipeline has been over the checker before: what that finds is not found again here.
 pub async fn prepare(pipeline: &Pipeline, registry: &Registry, host: &HostContext) -> (Option<LogicalPlan>, Diagnostics) {
-    let (plan, found) = prepare_known(pipeline, registry, host).await;
+    let Typed { plan, found, .. } = prepare_known(pipeline, registry, host).await;
+    ((!found.has_errors()).then_some(plan), found)
+}
+
+/// A pipeline typed as far as it could be.
+#[derive(Debug)]
+pub struct Typed {
+    pub plan: LogicalPlan,
+    /// The sources' columns.
+    pub columns: BTreeMap<NodeId, SchemaRef>,
+    pub found: Diagnostics,
+}
+
+/// Types a pipeline whose sources have been asked elsewhere.
+pub fn prepare_told(pipeline: &Pipeline, registry: &Registry, columns: &BTreeMap<NodeId, SchemaRef>) -> (Option<LogicalPlan>, Diagnostics) {
+    let (plan, found) = bind_known(&with_default_times(pipeline, registry, columns), registry, columns);
     ((!found.has_errors()).then_some(plan), found)
 }
 
 /// Like [`prepare`], and gives the nodes that could be typed even if others could not: what an editor shows.
-pub async fn prepare_known(pipeline: &Pipeline, registry: &Registry, host: &HostContext) -> (LogicalPlan, Diagnostics) {
+pub async fn prepare_known(pipeline: &Pipeline, registry: &Registry, host: &HostContext) -> Typed {
     let mut discovered = BTreeMap::new();
     let mut found = Diagnostics::default();
     let sources = pipeline.nodes.iter().filter_map(|node| match registry.get(&node.kind) {
@@ -55,7 +70,7 @@ pub async fn prepare_known(pipeline: &Pipeline, registry: &Registry, host: &Host
     let missing_is_explained = found.has_errors();
     let is_news = |finding: &Diagnostic| !(missing_is_explained && finding.code == millrace_plan::codes::NO_SCHEMA);
     found.items.extend(more.items.into_iter().filter(is_news));
-    (plan, found)
+    Typed { plan, columns: discovered, found }
 }
 
 /// A source that knows its event time by itself needs none in the file.

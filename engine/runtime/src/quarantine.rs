@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millrace_model::NodeId;
 use millrace_wire::message::NoticeSeverity;
@@ -40,66 +40,100 @@ pub fn bad_rows(frame: &DataFrame, rows: impl IntoIterator<Item = (usize, String
         .collect()
 }
 
-/// `.millrace/quarantine/RUN/NODE.jsonl` under the project's root: made at the first record, full at [`QUARANTINE_FILE_BYTES`].
+/// `.millrace/quarantine/RUN/NODE.jsonl` under the project's root: made at the first record, full at [`QUARANTINE_FILE_BYTES`]. At a member
+/// of a shared run: its lines, until they are taken to the leader.
 pub struct QuarantineFile {
-    files: Arc<Files>,
-    run: String,
+    place: Place,
     node: NodeId,
     notices: Arc<NoticeBoard>,
     state: Mutex<State>,
 }
 
+enum Place {
+    Here { files: Arc<Files>, path: PathBuf },
+    AtTheLeader,
+}
+
 #[derive(Default)]
 struct State {
     writer: Option<BufWriter<std::fs::File>>,
+    /// What the leader has not been given yet.
+    lines: Vec<String>,
     written: u64,
     is_full: bool,
 }
 
 impl QuarantineFile {
     pub fn new(files: Arc<Files>, run: &str, node: NodeId, notices: Arc<NoticeBoard>) -> Self {
-        QuarantineFile { files, run: run.to_owned(), node, notices, state: Mutex::default() }
+        let path = files.root().join(".millrace").join("quarantine").join(run).join(format!("{node}.jsonl"));
+        QuarantineFile { place: Place::Here { files, path }, node, notices, state: Mutex::default() }
     }
 
-    fn path(&self) -> PathBuf {
-        self.files.root().join(".millrace").join("quarantine").join(&self.run).join(format!("{}.jsonl", self.node))
+    /// One whose lines go to the leader's file.
+    pub fn at_the_leader(node: NodeId, notices: Arc<NoticeBoard>) -> Self {
+        QuarantineFile { place: Place::AtTheLeader, node, notices, state: Mutex::default() }
+    }
+
+    pub const fn node(&self) -> &NodeId {
+        &self.node
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends the rows of a quarantine batch. What no longer fits is left out, said once, and counted all the same by the node.
     pub fn append(&self, batch: &Batch) -> RunResult<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.append_lines((0..batch.rows()).map(|row| json::row(batch.frame(), row).to_string()))
+    }
+
+    /// The same of rows that are JSON already.
+    pub fn append_lines(&self, lines: impl Iterator<Item = String>) -> RunResult<()> {
+        let mut state = self.state();
         if state.is_full {
             return Ok(());
         }
-        self.write(&mut state, batch).map_err(|error| {
-            RunError::connector("MR0410", format!("write the records kept aside to {}", self.path().display()), error, true)
-        })
+        self.write(&mut state, lines)
+            .map_err(|error| RunError::connector("MR0410", format!("write the records kept aside to {}", self.shown()), error, true))
     }
 
-    fn write(&self, state: &mut State, batch: &Batch) -> io::Result<()> {
-        let State { writer, written, is_full } = state;
-        let writer = match writer {
-            Some(writer) => writer,
-            none => none.insert(BufWriter::new(self.files.create(&self.path())?)),
-        };
-        for row in 0..batch.rows() {
-            let line = json::row(batch.frame(), row).to_string();
-            *written += line.len() as u64 + 1;
-            if *written > QUARANTINE_FILE_BYTES {
-                *is_full = true;
+    /// Takes the lines that the leader has not been given yet.
+    pub fn take_lines(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().lines)
+    }
+
+    fn shown(&self) -> String {
+        match &self.place {
+            Place::Here { path, .. } => path.display().to_string(),
+            Place::AtTheLeader => format!("the leader's {}.jsonl", self.node),
+        }
+    }
+
+    fn write(&self, state: &mut State, lines: impl Iterator<Item = String>) -> io::Result<()> {
+        for line in lines {
+            state.written += line.len() as u64 + 1;
+            if state.written > QUARANTINE_FILE_BYTES {
+                state.is_full = true;
                 self.say_full();
                 break;
             }
+            let Place::Here { files, path } = &self.place else {
+                state.lines.push(line);
+                continue;
+            };
+            let writer = match &mut state.writer {
+                Some(writer) => writer,
+                none => none.insert(BufWriter::new(files.create(path)?)),
+            };
             writeln!(writer, "{line}")?;
         }
-        writer.flush()
+        state.writer.as_mut().map_or(Ok(()), BufWriter::flush)
     }
 
     fn say_full(&self) {
         let limit = QUARANTINE_FILE_BYTES >> 20;
-        let path = self.path();
+        let name = self.shown();
         self.notices.say(Some(&self.node), NoticeSeverity::Warning, "quarantine_full", 1, || {
-            let name = path.display();
             format!(
                 "{name} holds {limit} MiB of bad records and takes no more; they are still counted. Wire the `quarantined` port to keep all"
             )

@@ -10,6 +10,7 @@ use millrace_runtime::checkpoint::StateHome;
 use millrace_runtime::connector::ResultSink;
 use millrace_runtime::files::Files;
 use millrace_runtime::registry::{Entry, Registry};
+use millrace_runtime::share::Team;
 use millrace_runtime::{
     Batch, Clock, DataPriority, DataRuntime, HostContext, JobHandle, JobOptions, JobOutcome, SystemClock, launch, operators, prepare,
 };
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::changelog::Changelog;
 use crate::memory::{Collected, Exploding, Flood, Memory};
+use crate::team::{Recipe, TestTeam};
 
 /// A node with its fields as the file would have them: the kind's own, `on_error`, `parallelism`, the time fields, `rate`.
 #[track_caller]
@@ -44,6 +46,8 @@ pub struct Harness {
     pub data: DataRuntime,
     /// Where runs are kept; none unless a test sets it.
     pub state: Option<StateHome>,
+    /// The processes that runs are spread over; none unless a test sets it.
+    pub team: Option<Arc<TestTeam>>,
     folder: TempDir,
 }
 
@@ -79,6 +83,7 @@ impl Harness {
             clock: Arc::new(SystemClock::default()),
             data: DataRuntime::new(2, DataPriority::Equal).expect("threads start"),
             state: None,
+            team: None,
             folder: tempfile::tempdir().expect("a temporary folder"),
         }
     }
@@ -100,6 +105,7 @@ impl Harness {
             results: self.results.clone(),
             run: run.to_owned(),
             data: self.data.clone(),
+            team: self.team.clone().map(|team| team as Arc<dyn Team>),
             state: self.state.clone(),
         }
     }
@@ -116,7 +122,12 @@ impl Harness {
 
     pub async fn start(&self, nodes: Vec<NodeDecl>, options: JobOptions) -> JobHandle {
         let plan = self.plan(nodes).await;
-        launch(plan, self.registry.clone(), options, self.host("test")).expect("the job starts")
+        let host = self.host("test");
+        if let Some(team) = &self.team {
+            let (plan, registry, options, host) = (plan.clone(), self.registry.clone(), options.clone(), host.clone());
+            team.learn(Recipe { plan, registry, options, host });
+        }
+        launch(plan, self.registry.clone(), options, host).expect("the job starts")
     }
 
     /// Runs to the end.

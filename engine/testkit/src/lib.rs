@@ -7,9 +7,11 @@ pub mod memory;
 pub mod oracle;
 pub mod sim;
 pub mod table;
+pub mod team;
 
 pub use clock::ManualClock;
 pub use harness::{Harness, node};
 pub use memory::{Collected, Exploding, Flood, Memory, Script};
 pub use oracle::Oracle;
 pub use table::{Cell, Table};
+pub use team::TestTeam;

@@ -60,6 +60,11 @@ impl StateHome {
         StateHome { store, claims: Claims::default(), every, is_fresh, from: None, allows: Allowances::default() }
     }
 
+    /// Where it lies.
+    pub fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+
     pub fn savepoints(&self) -> Savepoints {
         Savepoints::new(self.store.clone())
     }
@@ -98,11 +103,15 @@ impl StateHome {
         Ok(Some(manifest))
     }
 
+    /// The manifest of an epoch that is known to be complete.
+    pub fn complete(&self, run: RunId, epoch: u64) -> StateResult<Manifest> {
+        self.manifest(run, epoch)?.ok_or_else(|| missing(&Paths { run }.manifest(epoch)))
+    }
+
     fn newest(&self, run: RunId, epoch: u64) -> StateResult<Manifest> {
-        let paths = Paths { run };
         // A manifest whose sync had failed is there, and a power cut would take it away after sinks have committed what it says.
-        self.store.settle(&paths.epoch(epoch))?;
-        self.manifest(run, epoch)?.ok_or_else(|| missing(&paths.manifest(epoch)))
+        self.store.settle(&Paths { run }.epoch(epoch))?;
+        self.complete(run, epoch)
     }
 
     /// Reads what one task had written down in an epoch.

@@ -36,6 +36,11 @@ impl Restored {
         self.from = Some(from);
     }
 
+    /// In a pipeline that changed: whose state each node takes over.
+    pub const fn carried(&self) -> Option<&BTreeMap<NodeId, NodeId>> {
+        self.from.as_ref()
+    }
+
     fn of_node(&self, node: &NodeId) -> impl Iterator<Item = (&TaskPart, &NodePart)> {
         let node = match &self.from {
             Some(from) => from.get(node).cloned(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use millrace_model::{NodeId, Timestamp};
-use millrace_plan::BoundNode;
+use millrace_plan::{BoundNode, LEADER};
 use millrace_state::checkpoint::{Ending, Manifest, Meaning, PartEntry, RunId, SavepointName};
 use millrace_state::snapshot::Counts;
 use millrace_state::step::reached;
@@ -24,12 +24,14 @@ use crate::guarantee::{Replay, Visibility, sinks};
 use crate::job::commit::{commit, recover};
 use crate::job::epochs::{AttemptEnd, Epochs, Wires, forget};
 use crate::job::handle::{JobOutcome, JobProgress};
+use crate::job::lead::{self, MemberLines, Members};
 use crate::job::poison::{Failed, Next, Precautions, Search};
 use crate::job::restart::Restarts;
 use crate::job::setup::{self, Attempt, Lines, Made, ReadyTask, Shared};
-use crate::job::wiring::wire;
+use crate::job::wiring::{Share, wire};
 use crate::operator::EndReason;
 use crate::registry::Entry;
+use crate::share::edges::FarEnds;
 use crate::task::boundary::{failure, panic_text};
 use crate::task::sink_task::Decision;
 use crate::task::{Caution, StopSignal, Stopping, Trail};
@@ -341,9 +343,14 @@ impl Coordinator {
             hasten: hasten.subscribe(),
             caution: caution.subscribe(),
         };
-        let Some(Made { tasks: ready, names, commands }) = self.make_tasks(attempt.clone(), lines).await? else {
+        let Some(members) = self.gather(&attempt).await? else { return Ok(AttemptEnd::Aborted) };
+        let Some((Made { tasks: ready, mut names, commands, quarantine }, far)) = self.make_tasks(attempt.clone(), &members, lines).await?
+        else {
             return Ok(AttemptEnd::Aborted);
         };
+        names.extend(members.names(&self.shared));
+        let lines = MemberLines { reports: reports.clone(), stop: stop.receiver(), hasten: hasten.subscribe() };
+        members.follow(&self.shared, far, &quarantine, &lines).map_err(|error| self.failed(&error))?;
         self.progress.set_state(RunState::Running);
         self.shared.notices.say(None, NoticeSeverity::Info, "started", 1, || format!("running as {tasks} tasks"));
         for task in ready {
@@ -377,9 +384,22 @@ impl Coordinator {
     }
 
     /// Opens sources, makes operators and sinks, on the data runtime: connectors may block. None if the run was aborted meanwhile.
-    async fn make_tasks(&self, attempt: Attempt, lines: Lines) -> Result<Option<Made>, Failure> {
+    /// Has the members that take part make their tasks. None if the run was aborted meanwhile.
+    async fn gather(&self, attempt: &Attempt) -> Result<Option<Members>, Failure> {
+        let mut stop = self.progress.stop.receiver();
+        tokio::select! {
+            biased;
+            () = stop.reached(Stopping::Abort) => Ok(None),
+            members = lead::gather(&self.shared, attempt) => members.map(Some).map_err(|failure| *failure),
+        }
+    }
+
+    /// Makes the tasks that run here, and the ends of channels whose other ends are elsewhere. None if the run was aborted meanwhile.
+    async fn make_tasks(&self, attempt: Attempt, members: &Members, lines: Lines) -> Result<Option<(Made, FarEnds)>, Failure> {
         let shared = self.shared.clone();
-        let wiring = wire(&shared.telemetry, shared.options.batch_rows);
+        let placement = members.placement.clone();
+        let mut wiring = wire(&shared.telemetry, shared.options.batch_rows, &Share { placement: &placement, me: LEADER });
+        let far = wiring.far();
         let work = CurrentWork::default();
         let seen = work.clone();
         let mut stop = self.progress.stop.receiver();
@@ -389,7 +409,7 @@ impl Coordinator {
                 tokio::select! {
                     biased;
                     () = stop.reached(Stopping::Abort) => Err(RunError::Cancelled),
-                    made = setup::make(&shared, &attempt, wiring, lines, &mut made, &work) => made,
+                    made = setup::make(&shared, &attempt, Share { placement: &placement, me: LEADER }, wiring, lines, &mut made, &work) => made,
                 }
             });
             let result = making.catch_unwind().await.unwrap_or_else(|panic| {
@@ -408,7 +428,7 @@ impl Coordinator {
             None => Err(RunError::bug("the data runtime has shut down")),
         };
         match made {
-            Ok(made) => Ok(Some(made)),
+            Ok(made) => Ok(Some((made, far))),
             Err(RunError::Cancelled) => Ok(None),
             Err(error) => Err(self.shared.failed(&error, &seen)),
         }

@@ -269,6 +269,16 @@ impl Epochs {
     fn hear(&mut self, report: Option<TaskReport>) {
         match report {
             Some(TaskReport::Acknowledged { task, epoch, part, ready }) => self.acknowledged(task, epoch, part, ready),
+            Some(TaskReport::AtRest { epoch, part }) => {
+                self.progress.epochs().handed_over(epoch, &part.task, self.now());
+                self.progress.epochs().part_written(epoch, part.bytes);
+                let decisions = self.machine.acknowledged(epoch, part);
+                self.carry_out(decisions);
+            }
+            Some(TaskReport::Declined { epoch, task, why }) => {
+                let decisions = self.machine.declined(epoch, task, why, self.now());
+                self.carry_out(decisions);
+            }
             Some(TaskReport::Exhausted) => {
                 self.exhausted += 1;
                 if self.exhausted == self.commands.len() {

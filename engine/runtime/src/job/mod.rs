@@ -4,6 +4,8 @@ mod commit;
 mod coordinator;
 mod epochs;
 mod handle;
+mod lead;
+pub(crate) mod member;
 mod poison;
 mod restart;
 mod setup;
@@ -24,6 +26,7 @@ use crate::data_runtime::DataRuntime;
 use crate::error::{RunError, RunResult};
 use crate::files::Files;
 use crate::registry::{Entry, Registry};
+use crate::share::Team;
 
 pub use handle::{JobHandle, JobOutcome, JobProgress};
 
@@ -88,6 +91,8 @@ pub struct HostContext {
     /// The run's name on disk: letters, digits, `-` and `_`.
     pub run: String,
     pub data: DataRuntime,
+    /// The processes that the run may be spread over; none if it runs here alone.
+    pub team: Option<Arc<dyn Team>>,
     /// Where the run is kept, so that it outlives its process; none if it is not.
     pub state: Option<StateHome>,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use millrace_model::NodeId;
 use millrace_model::id::QUARANTINED_PORT;
 use millrace_plan::key_group::groups_of;
-use millrace_plan::{BoundNode, Distribution, Exchange, ExchangeKind, LogicalPlan, PhysicalPlan, Vertex};
+use millrace_plan::{BoundNode, Distribution, Exchange, ExchangeKind, LEADER, LogicalPlan, PhysicalPlan, Vertex};
 use millrace_state::block::{BlockHome, Blocks, Scratch};
 use millrace_state::checkpoint::{RunId, TaskId};
 use millrace_state::snapshot::{Counts, PartitionPart};
@@ -24,7 +24,7 @@ use crate::error::{RunError, RunResult};
 use crate::flow::partition::Partitioner;
 use crate::flow::{Combining, InFlight, Outlet};
 use crate::job::poison::Precautions;
-use crate::job::wiring::Wiring;
+use crate::job::wiring::{Share, Wiring};
 use crate::job::{HostContext, JobOptions};
 use crate::memory::{MemoryShare, PipelineState, SpillSpace};
 use crate::operator::{Budget, Operator, OperatorContext, OperatorFactory};
@@ -66,6 +66,11 @@ impl Shared {
                 BlockHome::Scratch(Arc::new(Scratch::new(folder)))
             }
         }
+    }
+
+    /// Where a node's records go that nobody takes.
+    pub fn quarantine_file(&self, node: &NodeId) -> QuarantineFile {
+        QuarantineFile::new(self.host.files.clone(), &self.host.run, node.clone(), self.notices.clone())
     }
 
     /// What a task of a connector is given.
@@ -154,21 +159,31 @@ pub struct Made {
     pub names: Vec<TaskId>,
     /// Tells sources to send barriers.
     pub commands: Vec<mpsc::Sender<BarrierCommand>>,
+    /// Records that nobody takes.
+    pub quarantine: BTreeMap<NodeId, Arc<QuarantineFile>>,
 }
 
 struct Setup<'a> {
     shared: &'a Shared,
+    share: Share<'a>,
     attempt: &'a Attempt,
     wiring: Wiring,
     lines: Lines,
-    files: BTreeMap<NodeId, Arc<QuarantineFile>>,
     blocks: BlockHome,
     made: &'a mut Made,
 }
 
-/// Makes all tasks, upstream before downstream. An error comes with the node that it belongs to.
-pub async fn make(shared: &Shared, attempt: &Attempt, wiring: Wiring, lines: Lines, made: &mut Made, work: &CurrentWork) -> RunResult<()> {
-    let mut setup = Setup { shared, attempt, wiring, lines, files: BTreeMap::new(), blocks: shared.blocks(attempt), made };
+/// Makes the tasks of a share, upstream before downstream. An error comes with the node that it belongs to.
+pub async fn make(
+    shared: &Shared,
+    attempt: &Attempt,
+    share: Share<'_>,
+    wiring: Wiring,
+    lines: Lines,
+    made: &mut Made,
+    work: &CurrentWork,
+) -> RunResult<()> {
+    let mut setup = Setup { shared, share, attempt, wiring, lines, blocks: shared.blocks(attempt), made };
     for (index, vertex) in shared.physical.vertices.iter().enumerate() {
         setup.vertex(index, vertex, work).await?;
     }
@@ -212,7 +227,8 @@ async fn restore(shared: &Shared, attempt: &Attempt, made: &mut Made, work: &Cur
 
 impl Setup<'_> {
     async fn vertex(&mut self, index: usize, vertex: &Vertex, work: &CurrentWork) -> RunResult<()> {
-        let Some(head) = vertex.nodes.first() else { return Ok(()) };
+        let mine: Vec<u32> = (0..vertex.parallelism).filter(|task| self.share.is_mine(index, *task)).collect();
+        let Some(head) = vertex.nodes.first().filter(|_| !mine.is_empty()) else { return Ok(()) };
         work.begin(head, None);
         let node = self.bound(head)?;
         match self.entry(&node)? {
@@ -234,17 +250,18 @@ impl Setup<'_> {
                         lane.push((partition, from));
                     }
                 }
-                for (task, partitions) in lanes.into_iter().enumerate() {
-                    self.source_task(index, vertex, task as u32, &node, partitions)?;
+                for task in mine {
+                    let partitions = lanes.get_mut(task as usize).map(std::mem::take).unwrap_or_default();
+                    self.source_task(index, vertex, task, &node, partitions)?;
                 }
             }
             Entry::Operator(_) => {
-                for task in 0..vertex.parallelism {
+                for task in mine {
                     self.operator_task(index, vertex, task)?;
                 }
             }
             Entry::Sink(factory) => {
-                for task in 0..vertex.parallelism {
+                for task in mine {
                     let context = self.connector(head, task, vertex.parallelism);
                     let sink = factory.create(&node, &context).await?;
                     self.sink_task(index, vertex, task, &node, sink)?;
@@ -510,8 +527,15 @@ impl Setup<'_> {
 
     fn quarantine_file(&mut self, node: &NodeId) -> Arc<QuarantineFile> {
         let shared = self.shared;
-        let make = || Arc::new(QuarantineFile::new(shared.host.files.clone(), &shared.host.run, node.clone(), shared.notices.clone()));
-        self.files.entry(node.clone()).or_insert_with(make).clone()
+        let is_leader = self.share.me == LEADER;
+        let make = || {
+            Arc::new(if is_leader {
+                shared.quarantine_file(node)
+            } else {
+                QuarantineFile::at_the_leader(node.clone(), shared.notices.clone())
+            })
+        };
+        self.made.quarantine.entry(node.clone()).or_insert_with(make).clone()
     }
 
     fn operator_context(&self, node: &NodeId, task: u32, tasks: u32) -> OperatorContext {

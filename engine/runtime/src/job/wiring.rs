@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::task::AtomicWaker;
 use millrace_model::{NodeId, PortRef};
-use millrace_plan::{Exchange, ExchangeKind, LogicalPlan, PhysicalPlan};
+use millrace_plan::{Exchange, ExchangeKind, LogicalPlan, Member, PhysicalPlan, Placement};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
@@ -14,6 +14,8 @@ use crate::flow::gate::Gate;
 use crate::flow::partition::Partitioner;
 use crate::flow::{Bounds, Outlet, Route, Sender};
 use crate::registry::{Entry, Registry};
+use crate::share::EdgeId;
+use crate::share::edges::{FarEnds, Incoming, Outgoing};
 use crate::telemetry::figures::{EdgeTelemetry, JobTelemetry, NodeTelemetry, Role};
 use crate::telemetry::{EdgeProbe, TapSample, TaskMetrics};
 
@@ -31,6 +33,20 @@ pub struct Wiring {
     receivers: BTreeMap<(usize, u32), Vec<(usize, Receiver)>>,
     arrivals: BTreeMap<(usize, u32), Arc<AtomicWaker>>,
     probes: BTreeMap<(PortRef, NodeId), Arc<EdgeProbe>>,
+    /// The ends whose other ends are with other members.
+    far: FarEnds,
+}
+
+/// Which of a run's tasks are made in this process.
+pub struct Share<'a> {
+    pub placement: &'a Placement,
+    pub me: Member,
+}
+
+impl Share<'_> {
+    pub fn is_mine(&self, vertex: usize, task: u32) -> bool {
+        self.placement.member(vertex, task) == self.me
+    }
 }
 
 /// Makes all counters of a plan.
@@ -54,15 +70,23 @@ pub fn counters(
     JobTelemetry { nodes: node_telemetry(plan, physical, registry, clock), edges, plan: physical.clone() }
 }
 
-/// Makes the channels of one attempt at a run, all empty. The counters outlive it.
-pub fn wire(telemetry: &JobTelemetry, batch_rows: usize) -> Wiring {
-    let mut wiring = Wiring { senders: BTreeMap::new(), receivers: BTreeMap::new(), arrivals: BTreeMap::new(), probes: BTreeMap::new() };
+/// Makes the channels of one attempt at a run that have an end here, all empty. The counters outlive it.
+pub fn wire(telemetry: &JobTelemetry, batch_rows: usize, share: &Share<'_>) -> Wiring {
+    let mut wiring = Wiring {
+        senders: BTreeMap::new(),
+        receivers: BTreeMap::new(),
+        arrivals: BTreeMap::new(),
+        probes: BTreeMap::new(),
+        far: FarEnds::default(),
+    };
     for edge in &telemetry.edges {
         let (from, to) = (&edge.probe.from, &edge.probe.to);
         wiring.probes.insert((from.clone(), to.clone()), edge.probe.clone());
         let exchange = telemetry.plan.exchanges.iter().enumerate().find(|(_, it)| it.from == *from && it.to == *to);
         if let Some((index, exchange)) = exchange {
-            wiring.connect(index, exchange, &telemetry.plan, &edge.channels, bounds(batch_rows));
+            for ((from, to), gauge) in connections(exchange, &telemetry.plan).zip(&edge.channels) {
+                wiring.connect(index, exchange, (from, to), share, gauge, bounds(batch_rows));
+            }
         }
     }
     wiring
@@ -73,7 +97,7 @@ fn bounds(batch_rows: usize) -> Bounds {
 }
 
 /// The channels of an exchange: from which task to which.
-fn connections(exchange: &Exchange, physical: &PhysicalPlan) -> impl Iterator<Item = (u32, u32)> {
+pub fn connections(exchange: &Exchange, physical: &PhysicalPlan) -> impl Iterator<Item = (u32, u32)> {
     let tasks = |vertex: usize| physical.vertices.get(vertex).map_or(0, |vertex| vertex.parallelism);
     let (senders, receivers) = (tasks(exchange.from_vertex), tasks(exchange.to_vertex));
     let is_forward = exchange.kind == ExchangeKind::Forward;
@@ -103,14 +127,39 @@ fn node_telemetry(plan: &LogicalPlan, physical: &PhysicalPlan, registry: &Regist
 }
 
 impl Wiring {
-    fn connect(&mut self, index: usize, exchange: &Exchange, physical: &PhysicalPlan, gauges: &[Arc<ChannelGauge>], bounds: Bounds) {
-        for ((from, to), gauge) in connections(exchange, physical).zip(gauges) {
-            let place = (exchange.to_vertex, to);
+    fn connect(
+        &mut self,
+        index: usize,
+        exchange: &Exchange,
+        (from, to): (u32, u32),
+        share: &Share<'_>,
+        gauge: &Arc<ChannelGauge>,
+        bounds: Bounds,
+    ) {
+        let sends = share.placement.member(exchange.from_vertex, from);
+        let receives = share.placement.member(exchange.to_vertex, to);
+        let edge = EdgeId { exchange: index as u32, from, to };
+        let place = (exchange.to_vertex, to);
+        if receives == share.me {
             let arrival = self.arrivals.entry(place).or_default().clone();
             let (sender, receiver) = channel_seen_by(gauge.clone(), bounds, arrival);
-            self.senders.entry((index, from)).or_default().push(sender);
             self.receivers.entry(place).or_default().push((exchange.input, receiver));
+            if sends == share.me {
+                self.senders.entry((index, from)).or_default().push(sender);
+            } else {
+                self.far.into.push(Incoming { from: sends, edge, sender });
+            }
+        } else if sends == share.me {
+            let arrival = Arc::new(AtomicWaker::new());
+            let (sender, receiver) = channel_seen_by(gauge.clone(), bounds, arrival.clone());
+            self.senders.entry((index, from)).or_default().push(sender);
+            self.far.out.push(Outgoing { to: receives, edge, receiver, arrival });
         }
+    }
+
+    /// The ends whose other ends are elsewhere. They are given once.
+    pub fn far(&mut self) -> FarEnds {
+        std::mem::take(&mut self.far)
     }
 
     /// The gate of a task. Each is given once.

@@ -9,7 +9,7 @@ use millrace_model::{Diagnostic, NodeId};
 use millrace_wire::message::Failure;
 
 use crate::chain::CurrentWork;
-use millrace_state::checkpoint::TaskId;
+use millrace_state::checkpoint::{PartEntry, TaskId};
 
 use crate::connector::{Committable, MAX_RAW_BYTES};
 use crate::error::{RunError, RunResult};
@@ -29,6 +29,17 @@ pub enum TaskReport {
         part: Option<Box<TaskPartWriter>>,
         /// What a sink has made durable, and waits to make visible.
         ready: Option<Committable>,
+    },
+    /// The same of a task elsewhere, whose part is at rest.
+    AtRest {
+        epoch: u64,
+        part: PartEntry,
+    },
+    /// What a task elsewhere held could not be put to rest.
+    Declined {
+        epoch: u64,
+        task: TaskId,
+        why: String,
     },
     /// A source's task has read everything. It stays for the barriers to come.
     Exhausted,

@@ -7,6 +7,7 @@ pub mod edge;
 pub mod epochs;
 pub mod figures;
 pub mod metrics;
+pub mod mirror;
 pub mod monitor;
 pub mod notices;
 pub mod stopwatch;

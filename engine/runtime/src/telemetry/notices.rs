@@ -52,6 +52,13 @@ impl NoticeBoard {
         }
     }
 
+    /// Passes on what was said elsewhere, as it was.
+    pub fn pass_on(&self, notice: Notice) {
+        if self.queue.try_send(notice).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Says what waits, where its two seconds are over; all of it with `everything`.
     pub fn flush(&self, everything: bool) {
         let now = self.clock.monotonic_ns();

@@ -34,6 +34,11 @@ impl Stopwatch {
         }
     }
 
+    /// Shows a total that was counted elsewhere.
+    pub fn set_total(&self, total_ns: u64) {
+        self.total_ns.store(total_ns, Ordering::Relaxed);
+    }
+
     /// How long the current stretch has run at `now_ns`, if one runs.
     pub fn running_ns(&self, now_ns: u64) -> Option<u64> {
         match self.since_ns.load(Ordering::Relaxed) {

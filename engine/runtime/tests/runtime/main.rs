@@ -15,6 +15,7 @@ mod poison;
 mod quarantine;
 mod replay;
 mod resting;
+mod shared;
 mod spill;
 mod stop;
 mod telemetry;

@@ -28,9 +28,13 @@ const AGGREGATES: [&str; 10] = [
 ];
 
 /// One life of the process.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Life {
     pub parallelism: u32,
+    /// The slots of the members that it is spread over; alone if there are none.
+    pub team: Vec<u32>,
+    /// Members that are lost, by their number, and when.
+    pub lost: Vec<(u32, Duration)>,
     pub faults: Faults,
     /// Whether the power goes after it, however it ended.
     pub power_goes: bool,
@@ -235,10 +239,24 @@ pub fn lives(chance: &mut Chance, calls: u64) -> Vec<Life> {
     (0..chance.between(1, 4)).map(|_| life(chance, calls)).collect()
 }
 
+/// Spreads the lives of one seed in twelve over members, some of which are lost. Drawn by itself: seeds mean the rest of what they meant before.
+pub fn spread(seed: u64, lives: &mut [Life]) {
+    let mut chance = Chance::new(seed.rotate_left(32) ^ 0x5eed);
+    if !chance.one_in(12) {
+        return;
+    }
+    for life in lives {
+        life.team = (0..chance.between(1, 3)).map(|_| chance.between(1, 2) as u32).collect();
+        let lost = (0..chance.below(3)).map(|_| chance.between(1, life.team.len() as u64) as u32).collect::<Vec<u32>>();
+        life.lost = lost.into_iter().map(|member| (member, Duration::from_micros(chance.between(1, 200_000)))).collect();
+    }
+}
+
 fn life(chance: &mut Chance, calls: u64) -> Life {
     let crash_at = (!chance.one_in(4)).then(|| chance.between(1, calls));
     let spells = if chance.one_in(2) { Vec::new() } else { (0..chance.between(1, 3)).map(|_| spell(chance, calls)).collect() };
-    Life { parallelism: chance.between(1, 3) as u32, faults: Faults { crash_at, spells }, power_goes: chance.one_in(2) }
+    let (parallelism, faults) = (chance.between(1, 3) as u32, Faults { crash_at, spells });
+    Life { parallelism, faults, power_goes: chance.one_in(2), ..Life::default() }
 }
 
 fn spell(chance: &mut Chance, calls: u64) -> Spell {

@@ -9,14 +9,17 @@ use millrace_runtime::checkpoint::StateHome;
 use millrace_runtime::files::Files;
 use millrace_runtime::memory::StateMemory;
 use millrace_runtime::registry::{Entry, Registry};
-use millrace_runtime::{DataRuntime, HostContext, JobOutcome, RunError, launch, operators, prepare};
+use millrace_runtime::share::Team;
+use millrace_runtime::{Clock, DataRuntime, HostContext, JobOutcome, RunError, launch, operators, prepare};
 use millrace_state::store::FolderStore;
+use millrace_testkit::TestTeam;
 use millrace_testkit::harness::Results;
 use millrace_testkit::memory::Exploding;
-use millrace_testkit::sim::{Chance, Faults, Halt, LifeDisk, SimDisk, SimSink, World, visible_rows};
+use millrace_testkit::sim::{Chance, Halt, LifeDisk, SimDisk, SimSink, World, visible_rows};
+use millrace_testkit::team::Recipe;
 use millrace_wire::figures::{NodeSummary, RunState};
 
-use crate::drawn::{Drawn, Fold, Life, lives};
+use crate::drawn::{Drawn, Fold, Life, lives, spread};
 
 /// What is seen from outside once a run is finished.
 #[derive(Debug, PartialEq)]
@@ -47,6 +50,8 @@ pub struct Story {
     pub epochs: u64,
     pub rows: u64,
     pub is_spilled: bool,
+    /// Whether some of its lives were spread over members.
+    pub is_spread: bool,
 }
 
 const SINKS: [&str; 4] = ["out", "late", "all", "aside"];
@@ -63,7 +68,7 @@ fn files() -> Arc<Files> {
     made.1.clone()
 }
 
-async fn job(drawn: &Drawn, world: &World, disk: Arc<LifeDisk>, parallelism: u32) -> Result<JobOutcome, RunError> {
+async fn job(drawn: &Drawn, world: &World, disk: Arc<LifeDisk>, life: &Life) -> Result<JobOutcome, RunError> {
     let kinds = [
         Entry::Source(Arc::new(drawn.memory())),
         Entry::Operator(Arc::new(Exploding::default())),
@@ -73,23 +78,42 @@ async fn job(drawn: &Drawn, world: &World, disk: Arc<LifeDisk>, parallelism: u32
     let data = DataRuntime::simulated(Arc::new(world.clone()));
     let data = if drawn.is_spilled { data.with_memory(StateMemory::of_machine(1 << 40, Some(0))) } else { data };
     let store = FolderStore::open_on(disk, Path::new(STATE))?;
+    let team = (!life.team.is_empty()).then(|| TestTeam::of(&life.team));
     let host = HostContext {
         files: files(),
         clock: Arc::new(world.clone()),
         results: Arc::new(Results::default()),
         run: "sim".to_owned(),
         data,
+        team: team.clone().map(|team| team as Arc<dyn Team>),
         state: Some(StateHome::new(Arc::new(store), drawn.every, false)),
     };
     let pipeline = Pipeline { nodes: drawn.nodes(), ..Pipeline::default() };
     let (plan, found) = prepare(&pipeline, &registry, &host).await;
     let plan = plan.unwrap_or_else(|| panic!("the pipeline is wrong: {found:#?}"));
-    Ok(launch(plan, registry, drawn.options(parallelism), host)?.wait().await)
+    let options = drawn.options(life.parallelism);
+    if let Some(team) = &team {
+        team.learn(Recipe { plan: plan.clone(), registry: registry.clone(), options: options.clone(), host: host.clone() });
+    }
+    let running = launch(plan, registry, options, host)?;
+    let losing = async {
+        for (member, after) in &life.lost {
+            world.sleep(*after).await;
+            world.say(format_args!("member {member} is lost"));
+            team.iter().for_each(|team| team.lose(*member));
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        outcome = running.wait() => Ok(outcome),
+        outcome = losing => outcome,
+    }
 }
 
 fn live(drawn: &Drawn, world: &World, disk: &SimDisk, life: &Life) -> End {
     let handle = disk.begin_life(life.faults.clone());
-    let end = match world.run(job(drawn, world, handle, life.parallelism)) {
+    let end = match world.run(job(drawn, world, handle, life)) {
         Err(halt) => End::Halted(halt),
         Ok(Err(error)) => End::Failed(error.code().to_owned(), error.is_retryable(), error.to_string()),
         Ok(Ok(outcome)) => match outcome.cause {
@@ -161,7 +185,7 @@ fn left_behind(disk: &SimDisk) -> Vec<PathBuf> {
 fn reference(drawn: &Drawn, seed: u64) -> Result<(Answer, u64, World), String> {
     let world = World::new(seed);
     let disk = SimDisk::new(&world);
-    let life = Life { parallelism: 1, faults: Faults::default(), power_goes: false };
+    let life = Life { parallelism: 1, ..Life::default() };
     match live(drawn, &world, &disk, &life) {
         End::Finished(counts) => {
             let left = left_behind(&disk);
@@ -181,7 +205,9 @@ pub fn simulate(seed: u64, story: &mut Story) -> Result<(), String> {
     let mut chance = Chance::new(seed);
     let drawn = Drawn::of_seed(seed, &mut chance);
     let (expected, calls, without) = reference(&drawn, chance.draw())?;
-    let lives = lives(&mut chance, calls);
+    let mut lives = lives(&mut chance, calls);
+    spread(seed, &mut lives);
+    story.is_spread = lives.iter().any(|life| !life.team.is_empty());
     let world = World::new(chance.draw());
     world.say(&drawn.what);
     let disk = SimDisk::new(&world);
@@ -207,7 +233,7 @@ fn through(
     chance: &mut Chance,
     story: &mut Story,
 ) -> Result<Option<BTreeMap<NodeId, NodeSummary>>, String> {
-    let last = (0..3).map(|_| Life { parallelism: chance.between(1, 3) as u32, faults: Faults::default(), power_goes: false });
+    let last = (0..3).map(|_| Life { parallelism: chance.between(1, 3) as u32, ..Life::default() });
     let last: Vec<Life> = last.collect();
     for life in lives.into_iter().chain(last) {
         story.lives += 1;

@@ -27,6 +27,7 @@ struct Total {
     /// Runs that could not go on after a disk had lied.
     refused: u64,
     spilled: u64,
+    spread: u64,
     epochs: u64,
     rows: u64,
     wrong: Vec<u64>,
@@ -41,6 +42,7 @@ impl Total {
         self.errors += story.errors;
         self.refused += u64::from(story.is_refused);
         self.spilled += u64::from(story.is_spilled);
+        self.spread += u64::from(story.is_spread);
         self.epochs += story.epochs;
         self.rows += story.rows;
     }
