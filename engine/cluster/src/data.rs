@@ -51,14 +51,14 @@ fn flow_of(header: &DataHeader) -> Option<Flow> {
     match header {
         DataHeader::Results { job, node, .. } => Some(Flow::Results(*job, node.clone())),
         DataHeader::TapRows { job, from, to, .. } => Some(Flow::Tap(*job, PortRef::to_string(from), to.clone())),
-        DataHeader::InputFile { .. } | DataHeader::OutputFile { .. } | DataHeader::EndOfJob { .. } => None,
+        _ => None,
     }
 }
 
 fn dropped_of(header: &mut DataHeader) -> Option<&mut u64> {
     match header {
         DataHeader::Results { dropped, .. } | DataHeader::TapRows { dropped, .. } => Some(dropped),
-        DataHeader::InputFile { .. } | DataHeader::OutputFile { .. } | DataHeader::EndOfJob { .. } => None,
+        _ => None,
     }
 }
 
@@ -113,6 +113,16 @@ impl DataQueue {
             }
         }
         state.push(item);
+        drop(state);
+        self.ready.notify_one();
+    }
+
+    /// Adds an item whether there is room or not: for what is small, and as rare as something that is bounded.
+    pub fn put(&self, item: DataItem) {
+        let mut state = self.state();
+        if !state.closed {
+            state.push(item);
+        }
         drop(state);
         self.ready.notify_one();
     }

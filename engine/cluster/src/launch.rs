@@ -1,12 +1,15 @@
 //! The boundary to what runs pipelines: sessions know deployments and jobs, not plans and tasks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_model::{Diagnostics, NodeId, PortRef};
+use millrace_model::{Diagnostics, NodeId, PortRef, Schema};
 use millrace_runtime::Batch;
 use millrace_runtime::connector::ResultSink;
 use millrace_runtime::files::Files;
+use millrace_runtime::share::{FarLeader, ShareStart};
+use millrace_state::store::Store;
 use millrace_wire::figures::{JobFigures, RunState, Summary};
 use millrace_wire::message::{Deployment, Failure, JobId, Notice, StopMode};
 use tokio::sync::watch;
@@ -23,6 +26,17 @@ pub trait RunLauncher: Send + Sync + 'static {
         files: Arc<Files>,
         results: Arc<dyn ResultSink>,
     ) -> Result<Arc<dyn Run>, Diagnostics>;
+
+    /// Takes part in a run that is led elsewhere, whose sources have these columns and whose state lies in `store`. Returns once it is
+    /// through; what becomes of it is told to the leader.
+    async fn take_part(
+        &self,
+        deployment: &Deployment,
+        columns: &BTreeMap<NodeId, Schema>,
+        start: ShareStart,
+        store: Arc<dyn Store>,
+        leader: FarLeader,
+    );
 }
 
 /// A pipeline that runs.

@@ -55,7 +55,7 @@ async fn runs_are_watched_and_stopped(client: &EngineClient) {
             Event::State { state, .. } => format!("{state:?}"),
             Event::Notice { notice, .. } => notice.kind,
             Event::Ended { state, .. } => format!("ended {state:?}"),
-            Event::Figures { .. } => panic!("figures are no event of a listener"),
+            Event::Figures { .. } | Event::Share { .. } => panic!("figures and shares are no events of a listener"),
         });
     }
     assert_eq!(told.first().map(String::as_str), Some("Starting"), "{told:?}");

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use millrace_cluster::data::{DataItem, DataPayload};
 use millrace_cluster::link::link;
 use millrace_cluster::socket::{Patience, Pumps, Resumption, Side, data_config};
-use tokio::sync::mpsc;
 use millrace_wire::message::{DataHeader, JobId};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 

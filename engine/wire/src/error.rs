@@ -33,7 +33,9 @@ pub enum WireError {
     Checksum,
     #[error("frame {found} came where frame {expected} was due: frames were replayed, doubled, lost or reordered")]
     Sequence { expected: u64, found: u64 },
-    #[error("the peer wants frame {wants} next, and there are those from {from} up to before {to}: it was never sent that, or had it already")]
+    #[error(
+        "the peer wants frame {wants} next, and there are those from {from} up to before {to}: it was never sent that, or had it already"
+    )]
     Acknowledged { wants: u64, from: u64, to: u64 },
     #[error("the peer sent {messages} messages of {bytes} bytes without an acknowledgement, where {most} bytes may wait")]
     Window { bytes: usize, messages: usize, most: usize },

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use millrace_model::{Diagnostic, NodeId, PortRef};
+use millrace_model::{Diagnostic, NodeId, PortRef, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::figures::{JobFigures, RunState, Summary};
@@ -25,6 +25,20 @@ pub const fn is_spoken(protocol: u16) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub u64);
+
+/// One attempt at a run at one member of it, unique within a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShareId(pub u64);
+
+/// One channel of an exchange, from one task to one task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EdgeId {
+    /// The exchange's number in the plan.
+    pub exchange: u32,
+    pub from: u32,
+    pub to: u32,
+}
 
 /// Pairs a request with its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,6 +143,30 @@ pub enum Request {
     Forget {
         job: JobId,
     },
+    /// A node offers to take part in the runs that the engine leads, in so many tasks of each operator. It is called at this address, with this
+    /// token, before the reply.
+    Enlist {
+        address: String,
+        token: String,
+        slots: u32,
+    },
+    /// Asks a node to take part in a run that the asking side leads: to make the tasks of `start` (`ShareStart` of the runtime, as JSON), of this
+    /// deployment whose sources have these columns. What becomes of it is told by [`Event::Share`].
+    TakePart {
+        share: ShareId,
+        deployment: Deployment,
+        columns: BTreeMap<NodeId, Schema>,
+        start: serde_json::Value,
+    },
+    /// Tells a member something: `MemberOrder` of the runtime, as JSON.
+    Order {
+        share: ShareId,
+        order: serde_json::Value,
+    },
+    /// The member is not needed any more, whatever it does.
+    Dismiss {
+        share: ShareId,
+    },
     Ping {
         sent_us: u64,
     },
@@ -193,6 +231,11 @@ pub enum Event {
         job: JobId,
         notice: Notice,
     },
+    /// What a member of a run tells its leader: `MemberReport` of the runtime, as JSON. None: it is through, and tells nothing more.
+    Share {
+        share: ShareId,
+        report: Option<serde_json::Value>,
+    },
     /// The run is over and every output file that comes back has been sent before this.
     Ended {
         job: JobId,
@@ -250,6 +293,60 @@ pub enum Control {
     Event { event: Event },
 }
 
+/// What can be asked of a store, as `millrace_state` means it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ask")]
+pub enum StoreAsk {
+    Put { path: String },
+    PutUntilKept { path: String },
+    Keep { path: String },
+    Create { path: String },
+    Get { path: String, most_bytes: u64 },
+    GetRange { path: String, at: u64, bytes: u64 },
+    List { path: String },
+    Remove { path: String },
+    RemoveFolder { path: String },
+    Settle { path: String },
+}
+
+impl StoreAsk {
+    pub fn path(&self) -> &str {
+        match self {
+            StoreAsk::Put { path }
+            | StoreAsk::PutUntilKept { path }
+            | StoreAsk::Keep { path }
+            | StoreAsk::Create { path }
+            | StoreAsk::Get { path, .. }
+            | StoreAsk::GetRange { path, .. }
+            | StoreAsk::List { path }
+            | StoreAsk::Remove { path }
+            | StoreAsk::RemoveFolder { path }
+            | StoreAsk::Settle { path } => path,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum StoreAnswer {
+    Done,
+    /// Whether it was created now; something stood there before if not.
+    Created {
+        now: bool,
+    },
+    /// The bytes that come with it.
+    Bytes,
+    /// There is nothing at that path.
+    Nothing,
+    Names {
+        names: Vec<String>,
+    },
+    Failed {
+        why: String,
+        retryable: bool,
+    },
+}
+
 /// What a payload on the data side is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "data")]
@@ -268,19 +365,39 @@ pub enum DataHeader {
     InputFile { job: JobId, path: String, offset: u64, last: bool },
     /// A part of an output file, engine to asking side. It is complete, to be renamed into place, at `last`.
     OutputFile { job: JobId, path: String, offset: u64, last: bool },
+    /// An element of an edge between two members of a run, either way.
+    Edge { share: ShareId, edge: EdgeId },
+    /// So much of what came by an edge was taken, against the way of its elements.
+    Credit { share: ShareId, edge: EdgeId, bytes: u64 },
+    /// What a member asks of the store that its leader keeps the run's state in, with a part of the bytes that belong to it.
+    StoreCall { share: ShareId, call: u64, ask: StoreAsk, last: bool },
+    /// The answer, with a part of its bytes.
+    StoreAnswer { share: ShareId, call: u64, answer: StoreAnswer, last: bool },
     /// Nothing more comes of this job. [`Event::Ended`] travels on another socket: the asking side holds it back until it saw this.
     EndOfJob { job: JobId },
 }
 
 impl DataHeader {
-    /// The job that the payload belongs to.
-    pub const fn job(&self) -> JobId {
+    /// The share that it belongs to, if it goes between members of a run.
+    pub const fn share(&self) -> Option<ShareId> {
+        match self {
+            DataHeader::Edge { share, .. }
+            | DataHeader::Credit { share, .. }
+            | DataHeader::StoreCall { share, .. }
+            | DataHeader::StoreAnswer { share, .. } => Some(*share),
+            _ => None,
+        }
+    }
+
+    /// The job that the payload belongs to; none of what goes between members of a run.
+    pub const fn job(&self) -> Option<JobId> {
         match self {
             DataHeader::Results { job, .. }
             | DataHeader::TapRows { job, .. }
             | DataHeader::InputFile { job, .. }
             | DataHeader::OutputFile { job, .. }
-            | DataHeader::EndOfJob { job } => *job,
+            | DataHeader::EndOfJob { job } => Some(*job),
+            DataHeader::Edge { .. } | DataHeader::Credit { .. } | DataHeader::StoreCall { .. } | DataHeader::StoreAnswer { .. } => None,
         }
     }
 }

@@ -9,15 +9,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use millrace_model::{Diagnostics, NodeId, PortRef};
+use millrace_model::{Diagnostics, NodeId, PortRef, Schema};
 use millrace_runtime::files::Files;
-use millrace_wire::message::{Deployment, EngineDescription, Event, JobId, Reply, Request, RequestId, StopMode};
+use millrace_runtime::share::{MemberOrder, MemberReport};
+use millrace_state::store::Store;
+use millrace_wire::message::{Deployment, EngineDescription, Event, JobId, Reply, Request, RequestId, ShareId, StopMode};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::contact::Contact;
 use crate::data::{DataItem, DataQueue};
 use crate::error::ClientError;
 use crate::link::{Asked, ClientEnd, QueueEnd, WhyLost};
+use crate::share::{Leading, LinkEdges, ServedStore};
 
 pub use inputs::RunFiles;
 use view::Shared;
@@ -27,6 +30,8 @@ pub use view::{Ended, FiguresSeen, JobView};
 const EVENTS_KEPT: usize = 1024;
 /// Rows kept for a reader of [`EngineClient::next_data`] that is slow; the oldest go first, and are counted.
 const ITEMS_KEPT: usize = 4096;
+/// Reports of a member that wait for their reader.
+const REPORTS: usize = 64;
 const ITEM_BYTES_KEPT: usize = 64 << 20;
 
 /// How long leaving may take.
@@ -63,6 +68,7 @@ impl EngineClient {
         let shared = Arc::new(Shared {
             pending: Mutex::default(),
             jobs: Mutex::default(),
+            shares: Mutex::default(),
             events: broadcast::Sender::new(EVENTS_KEPT),
             data: Arc::new(DataQueue::new(ITEMS_KEPT, ITEM_BYTES_KEPT)),
             standing,
@@ -97,7 +103,7 @@ impl EngineClient {
         ClientError::ContactLost { why: self.inner.why_lost.why().unwrap_or_else(|| "the engine ended the session".to_owned()) }
     }
 
-    async fn done(&self, request: Request) -> Result<(), ClientError> {
+    pub(crate) async fn done(&self, request: Request) -> Result<(), ClientError> {
         match self.ask(request, None).await? {
             Reply::Done => Ok(()),
             _ => Err(ClientError::UnexpectedReply),
@@ -184,6 +190,43 @@ impl EngineClient {
     /// Has a dashboard's rows sent, those it holds first: they come by [`EngineClient::next_data`].
     pub async fn watch_results(&self, job: JobId, node: NodeId, on: bool) -> Result<(), ClientError> {
         self.done(Request::WatchResults { job, node, on }).await
+    }
+
+    /// Has the engine take part in a run that is led here: the reports and edges of its share. `store` is where the run's state lies, with the
+    /// folder that the engine may reach there.
+    pub async fn take_part(
+        &self,
+        share: ShareId,
+        deployment: Deployment,
+        columns: BTreeMap<NodeId, Schema>,
+        start: serde_json::Value,
+        store: Option<(Arc<dyn Store>, String)>,
+    ) -> Result<(mpsc::Receiver<MemberReport>, Arc<LinkEdges>), ClientError> {
+        let out = &self.inner.data_out.0;
+        let edges = LinkEdges::new(share, out.clone());
+        let (reports, reported) = mpsc::channel(REPORTS);
+        let store = store.map(|(store, within)| ServedStore::new(share, store, within, out.clone()));
+        self.inner.shared.shares().insert(share, Leading { edges: edges.clone(), store, reports });
+        match self.done(Request::TakePart { share, deployment, columns, start }).await {
+            Ok(()) => Ok((reported, edges)),
+            Err(error) => {
+                self.inner.shared.shares().remove(&share);
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells a member something.
+    pub async fn order(&self, share: ShareId, order: &MemberOrder) -> Result<(), ClientError> {
+        let order = serde_json::to_value(order).map_err(|_| ClientError::UnexpectedReply)?;
+        self.done(Request::Order { share, order }).await
+    }
+
+    /// Ends a share, whatever its member does.
+    pub async fn dismiss(&self, share: ShareId) {
+        self.inner.shared.shares().remove(&share);
+        // A member out of reach ends by itself.
+        let _ = self.done(Request::Dismiss { share }).await;
     }
 
     /// Ends a job's life on the engine and here. It must be over.

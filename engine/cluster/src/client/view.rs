@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use millrace_wire::figures::{JobFigures, RunState, Summary};
-use millrace_wire::message::{DataHeader, Event, Failure, JobId};
+use millrace_wire::message::{DataHeader, Event, Failure, JobId, ShareId};
 use tokio::sync::{broadcast, watch};
 
 use super::PendingReplies;
@@ -13,6 +13,7 @@ use super::outputs::Outputs;
 use crate::contact::Standing;
 use crate::data::{DataItem, DataPayload, DataQueue};
 use crate::link::{Answer, AnswerReceiver, QueueEnd, WhyLost};
+use crate::share::Leading;
 
 /// Figures, and when they came.
 #[derive(Debug, Clone)]
@@ -58,6 +59,8 @@ pub struct JobEntry {
 pub struct Shared {
     pub pending: Mutex<PendingReplies>,
     pub jobs: Mutex<BTreeMap<JobId, JobEntry>>,
+    /// The shares that the engine takes in runs that are led here.
+    pub shares: Mutex<BTreeMap<ShareId, Leading>>,
     pub events: broadcast::Sender<Event>,
     pub data: Arc<DataQueue>,
     pub standing: Standing,
@@ -66,6 +69,37 @@ pub struct Shared {
 impl Shared {
     pub fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, JobEntry>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn shares(&self) -> MutexGuard<'_, BTreeMap<ShareId, Leading>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A member tells its leader something, or nothing more.
+    async fn reported(&self, share: ShareId, report: Option<serde_json::Value>) {
+        let read =
+            |report| serde_json::from_value(report).inspect_err(|error| tracing::warn!(%error, "a member's report cannot be read")).ok();
+        let report = report.and_then(read);
+        let reports = self.shares().get(&share).map(|leading| leading.reports.clone());
+        let is_heard = match (reports, report) {
+            (Some(reports), Some(report)) => reports.send(report).await.is_ok(),
+            _ => false,
+        };
+        if !is_heard {
+            self.shares().remove(&share);
+        }
+    }
+
+    /// Something has come for a share. A member that sends what none does is not heard any more.
+    fn share_came(&self, header: DataHeader, bytes: bytes::Bytes) {
+        let Some(share) = header.share() else { return };
+        let mut shares = self.shares();
+        if let Some(leading) = shares.get(&share)
+            && !leading.came(header, bytes)
+        {
+            tracing::warn!(share = share.0, "a member sent what none does, and is not heard any more");
+            shares.remove(&share);
+        }
     }
 
     pub fn add_job(&self, job: JobId, outputs: Outputs) {
@@ -98,6 +132,7 @@ impl Shared {
             Event::Notice { .. } => {
                 let _ = self.events.send(event);
             }
+            Event::Share { .. } => {}
         }
     }
 
@@ -134,6 +169,7 @@ impl Shared {
     }
 
     fn lose(&self, why: String) {
+        self.shares().clear();
         self.standing.lose(why);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.data.close();
@@ -150,6 +186,7 @@ pub async fn take_answers(shared: Arc<Shared>, mut answers: AnswerReceiver, why_
                     let _ = asked.send(reply);
                 }
             }
+            Answer::Event(Event::Share { share, report }) => shared.reported(share, report).await,
             Answer::Event(event) => shared.event(event),
         }
     }
@@ -177,8 +214,9 @@ pub async fn take_data(shared: Arc<Shared>, queue: QueueEnd) {
                 };
                 shared.data_through(job, fault);
             }
-            // An engine sends no inputs.
-            (DataHeader::InputFile { .. } | DataHeader::OutputFile { .. }, _) => {}
+            (header, DataPayload::Bytes(bytes)) if header.share().is_some() => shared.share_came(header, bytes),
+            // An engine sends no inputs, and nothing else in another form.
+            _ => {}
         }
     }
 }

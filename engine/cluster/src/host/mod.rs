@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::launch::RunLauncher;
 use crate::link::HostEnd;
+use crate::share::Crew;
 
 /// How much an engine takes on.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ impl Default for HostLimits {
 /// What an engine is made with.
 pub struct HostOptions {
     pub launcher: Arc<dyn RunLauncher>,
+    /// The nodes that enlist.
+    pub crew: Arc<Crew>,
     pub clock: Arc<dyn Clock>,
     pub description: EngineDescription,
     pub limits: HostLimits,

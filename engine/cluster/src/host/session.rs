@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use millrace_model::Diagnostic;
 use millrace_runtime::files::Files;
 use millrace_wire::codes;
-use millrace_wire::message::{DataHeader, Event, InputFile, JobId, Reply, Request, RequestId};
+use millrace_wire::message::{DataHeader, Event, InputFile, JobId, Reply, Request, RequestId, ShareId};
 
 use super::Shared;
 use super::job::{Job, Place};
 use super::staging::Staging;
 use crate::data::{DataItem, DataPayload, DataQueue};
 use crate::link::{Answer, Answers, Asked, HostEnd};
+use crate::share::{Taking, Wanted, take};
 
 /// Most often that figures are sent.
 const MIN_FIGURES_INTERVAL: Duration = Duration::from_millis(10);
@@ -23,15 +25,27 @@ pub struct Session {
     pub answers: Answers,
     pub data_out: Arc<DataQueue>,
     jobs: Mutex<BTreeMap<JobId, Arc<Job>>>,
+    /// The parts that this node takes in runs that the asking side leads.
+    shares: Mutex<BTreeMap<ShareId, Taking>>,
 }
 
+/// Shares that one leader may have at a node.
+const MOST_SHARES: usize = 256;
+
 pub async fn serve(host: Arc<Shared>, mut end: HostEnd) {
-    let session = Arc::new(Session { host, answers: end.answers.clone(), data_out: end.data_out.0.clone(), jobs: Mutex::default() });
+    let session = Arc::new(Session {
+        host,
+        answers: end.answers.clone(),
+        data_out: end.data_out.0.clone(),
+        jobs: Mutex::default(),
+        shares: Mutex::default(),
+    });
     let data = tokio::spawn(take_data(session.clone(), end.data_in.0.clone()));
     while let Some(asked) = end.requests.recv().await {
         session.clone().handle(asked).await;
     }
     data.abort();
+    session.shares().clear();
     let jobs: Vec<Arc<Job>> = std::mem::take(&mut *session.jobs()).into_values().collect();
     for job in jobs {
         job.abandon();
@@ -41,6 +55,13 @@ pub async fn serve(host: Arc<Shared>, mut end: HostEnd) {
 async fn take_data(session: Arc<Session>, queue: Arc<DataQueue>) {
     while let Some(DataItem { header, payload }) = queue.take().await {
         // Anything else comes from a peer that is confused; it harms nobody but itself.
+        let (header, payload) = match (header, payload) {
+            (header, DataPayload::Bytes(bytes)) if header.share().is_some() => {
+                session.share_came(header, bytes);
+                continue;
+            }
+            other => other,
+        };
         if let (DataHeader::InputFile { job, path, offset, last }, DataPayload::Bytes(bytes)) = (header, payload)
             && let Some(staging) = session.job(job).and_then(|job| job.staging())
         {
@@ -54,6 +75,47 @@ type Answered = Result<Reply, Diagnostic>;
 impl Session {
     fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<Job>>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shares(&self) -> MutexGuard<'_, BTreeMap<ShareId, Taking>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What came for a share that is over came too late.
+    fn share_came(&self, header: DataHeader, bytes: Bytes) {
+        let Some(share) = header.share() else { return };
+        let mut shares = self.shares();
+        if let Some(taking) = shares.get(&share)
+            && !taking.came(header, bytes)
+        {
+            shares.remove(&share);
+        }
+    }
+
+    /// Calls the node back: what it says of itself is true then.
+    async fn enlist(&self, address: &str, token: &str, slots: u32) -> Answered {
+        let refused = |error: &dyn std::fmt::Display| {
+            Diagnostic::error(codes::NOT_NOW, format!("the node cannot be called back: {error}"))
+                .help("see that its address can be reached from here")
+        };
+        let client = crate::socket::connect(address, token).await.map_err(|error| refused(&error))?;
+        let member = self.host.options.crew.enlist(address, client, slots);
+        tracing::info!(address, member = member.0, slots, "a node has enlisted");
+        Ok(Reply::Done)
+    }
+
+    fn take_part(&self, wanted: Wanted) -> Answered {
+        let mut shares = self.shares();
+        let share = wanted.share;
+        if shares.len() >= MOST_SHARES || shares.contains_key(&share) {
+            return Err(Diagnostic::error(
+                codes::TOO_MANY_JOBS,
+                format!("this node takes part in {} runs of this session already", shares.len()),
+            ));
+        }
+        let taking = take(&self.host.options.launcher, wanted, &self.answers, &self.data_out)?;
+        shares.insert(share, taking);
+        Ok(Reply::Done)
     }
 
     fn job(&self, id: JobId) -> Option<Arc<Job>> {
@@ -79,6 +141,23 @@ impl Session {
         let answered = match request {
             Request::Describe => Ok(Reply::Description(self.host.options.description.clone())),
             Request::Ping { sent_us } => Ok(Reply::Pong { sent_us }),
+            Request::Enlist { address, token, slots } => {
+                tokio::spawn(async move {
+                    let enlisted = self.enlist(&address, &token, slots).await;
+                    self.reply(id, enlisted).await;
+                });
+                return;
+            }
+            Request::TakePart { share, deployment, columns, start } => self.take_part(Wanted { share, deployment, columns, start }),
+            Request::Order { share, order } => match self.shares().get(&share) {
+                Some(taking) => taking.order(order).map(|()| Reply::Done),
+                // It was through before it heard.
+                None => Ok(Reply::Done),
+            },
+            Request::Dismiss { share } => {
+                self.shares().remove(&share);
+                Ok(Reply::Done)
+            }
             Request::Stage { deployment, folder, inputs } => match self.slot() {
                 Ok(slot) => {
                     let job = self.host.job_id();

@@ -252,13 +252,7 @@ fn header(digits: &str) -> Result<HeaderValue, Refusal> {
     HeaderValue::from_str(digits).map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "digits are no header"))
 }
 
-async fn open_data(
-    rooms: &Rooms,
-    stream: &mut TcpStream,
-    request: &Request<()>,
-    protocol: u16,
-    session: &str,
-) -> Result<Opened, Refusal> {
+async fn open_data(rooms: &Rooms, stream: &mut TcpStream, request: &Request<()>, protocol: u16, session: &str) -> Result<Opened, Refusal> {
     let response = accept(request, protocol)?;
     let waiting = rooms.half_open().remove(session).filter(|waiting| !waiting.is_closed());
     let session = waiting.ok_or((StatusCode::NOT_FOUND, "no session waits for this data socket"))?;
@@ -294,16 +288,8 @@ async fn serve(rooms: Arc<Rooms>, greeted: Greeted) {
         None => (None, Resumption::None),
     };
     let (standing, patience) = (client.standing.clone(), rooms.options.patience);
-    let pumps = Pumps {
-        control,
-        data,
-        side,
-        data_out: client.data_in,
-        data_in: client.data_out,
-        patience,
-        resumption,
-        standing: standing.clone(),
-    };
+    let pumps =
+        Pumps { control, data, side, data_out: client.data_in, data_in: client.data_out, patience, resumption, standing: standing.clone() };
     let served = tokio::spawn({
         let engine = rooms.host.clone();
         async move { engine.serve(host).await }

@@ -117,7 +117,8 @@ mod tests {
     fn a_claim_that_is_not_exactly_one_is_none() {
         let key = Token::random().unwrap().reveal();
         assert_eq!(Claim::parse(&format!("id {key} 12")).unwrap().wants, 12);
-        let wrong = ["".to_owned(), "id".to_owned(), format!("id {key}"), format!("id {key} -1"), format!("id {key} +1"), format!("id {key} x")];
+        let wrong =
+            ["".to_owned(), "id".to_owned(), format!("id {key}"), format!("id {key} -1"), format!("id {key} +1"), format!("id {key} x")];
         let more = [format!("id {key} 1 2"), format!("id  {key} 1"), "id abc 1".to_owned(), format!("id {key} 99999999999999999999")];
         for wrong in wrong.iter().chain(&more) {
             assert!(Claim::parse(wrong).is_none(), "{wrong}");

@@ -171,13 +171,11 @@ impl Dial {
         match response.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ClientError::Refused { address },
             StatusCode::SERVICE_UNAVAILABLE => ClientError::Full { address },
-            StatusCode::UPGRADE_REQUIRED => {
-                match response.headers().get(PROTOCOL_HEADER).and_then(|version| version.to_str().ok()) {
-                    Some(theirs) if theirs != self.protocol.to_string() => self.mismatch(Some(theirs)),
-                    None => self.mismatch(None),
-                    Some(_) => self.unreachable("it is no node of Millrace"),
-                }
-            }
+            StatusCode::UPGRADE_REQUIRED => match response.headers().get(PROTOCOL_HEADER).and_then(|version| version.to_str().ok()) {
+                Some(theirs) if theirs != self.protocol.to_string() => self.mismatch(Some(theirs)),
+                None => self.mismatch(None),
+                Some(_) => self.unreachable("it is no node of Millrace"),
+            },
             status => self.unreachable(format!("it answers {status}, which no node does")),
         }
     }

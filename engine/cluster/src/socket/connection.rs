@@ -76,11 +76,7 @@ pub async fn write<S: AsyncRead + AsyncWrite + Unpin>(sink: &mut Sink<S>, exchan
     }
 }
 
-async fn write_on<S: AsyncRead + AsyncWrite + Unpin>(
-    sink: &mut Sink<S>,
-    exchange: &Exchange,
-    patience: &Patience,
-) -> Result<Close, Stop> {
+async fn write_on<S: AsyncRead + AsyncWrite + Unpin>(sink: &mut Sink<S>, exchange: &Exchange, patience: &Patience) -> Result<Close, Stop> {
     let limit = if exchange.kind == FrameKind::Data { patience.write_data } else { patience.write };
     // Before there were acknowledgements, nobody expected pings on a data socket.
     let ping_every = patience.ping_every.filter(|_| exchange.is_resumable || exchange.kind == FrameKind::Control);

@@ -152,7 +152,8 @@ pub async fn deliver_data(exchange: Arc<Exchange>, queue: Arc<DataQueue>, rows: 
 async fn take_data(message: DataMessage, queue: &Arc<DataQueue>, direction: Rows) -> Result<(), Over> {
     let DataMessage { header, payload } = message;
     let comes = if matches!(header, DataHeader::InputFile { .. }) { Rows::Go } else { Rows::Come };
-    if comes != direction {
+    // What goes between members of a run goes either way.
+    if header.share().is_none() && comes != direction {
         return Err(Over::fault("the peer sent data that only goes the other way"));
     }
     if matches!(header, DataHeader::Results { .. } | DataHeader::TapRows { .. }) {

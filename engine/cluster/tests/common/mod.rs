@@ -16,10 +16,12 @@ use millrace_cluster::host::HostOptions;
 use millrace_cluster::launch::{Run, RunEnd, RunLauncher, Sample};
 use millrace_cluster::link::link;
 use millrace_cluster::{Contact, EngineClient, EngineHost, HostLimits, Node, NodeOptions, RunFiles, connect, serve};
-use millrace_model::{Diagnostic, Diagnostics, NodeId, PortRef};
+use millrace_model::{Diagnostic, Diagnostics, NodeId, PortRef, Schema};
 use millrace_runtime::connector::ResultSink;
 use millrace_runtime::files::Files;
+use millrace_runtime::share::{FarLeader, ShareStart};
 use millrace_runtime::{Batch, Clock};
+use millrace_state::store::Store;
 use millrace_wire::figures::{JobFigures, RunState, Summary};
 use millrace_wire::message::*;
 use polars::prelude::*;
@@ -114,6 +116,9 @@ pub fn summary(rows: u64) -> Summary {
 
 #[async_trait]
 impl RunLauncher for FakeLauncher {
+    /// It takes part in nothing: the leader is told that it is through.
+    async fn take_part(&self, _: &Deployment, _: &BTreeMap<NodeId, Schema>, _: ShareStart, _: Arc<dyn Store>, _: FarLeader) {}
+
     async fn launch(
         &self,
         _job: JobId,
@@ -204,7 +209,10 @@ pub fn host_within(limits: HostLimits) -> (EngineHost, Running) {
     let running = Running::default();
     let description = EngineDescription { version: "1".into(), protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes: 1 << 30 };
     let launcher = Arc::new(FakeLauncher { running: running.clone() });
-    (EngineHost::new(HostOptions { launcher, clock: Arc::new(RealClock), description, limits, run_folder: None }), running)
+    (
+        EngineHost::new(HostOptions { launcher, crew: Arc::default(), clock: Arc::new(RealClock), description, limits, run_folder: None }),
+        running,
+    )
 }
 
 pub fn in_process(host: &EngineHost) -> EngineClient {

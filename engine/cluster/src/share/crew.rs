@@ -1,0 +1,111 @@
+//! The nodes that an engine may spread its runs over, and a run's use of them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use millrace_model::{NodeId, Schema};
+use millrace_plan::Member;
+use millrace_runtime::share::{FarMember, MEMBER_LOST, ShareStart, Team};
+use millrace_runtime::{RunError, RunResult};
+use millrace_state::checkpoint::{Paths, RunId};
+use millrace_state::store::Store;
+use millrace_wire::message::{Deployment, ShareId};
+use tokio::sync::mpsc;
+
+use crate::client::EngineClient;
+
+/// Orders under way to a member.
+const ORDERS: usize = 16;
+
+/// The nodes that have enlisted.
+#[derive(Default)]
+pub struct Crew {
+    enlisted: Mutex<Enlisted>,
+    next_share: AtomicU64,
+}
+
+#[derive(Default)]
+struct Enlisted {
+    last: u32,
+    nodes: BTreeMap<Member, Hand>,
+}
+
+/// One node.
+#[derive(Clone)]
+struct Hand {
+    address: String,
+    client: EngineClient,
+    slots: u32,
+}
+
+impl Crew {
+    fn enlisted(&self) -> MutexGuard<'_, Enlisted> {
+        self.enlisted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a node on, in place of what was at that address before. `slots`: of how many tasks of each operator it takes part.
+    pub fn enlist(&self, address: &str, client: EngineClient, slots: u32) -> Member {
+        let mut enlisted = self.enlisted();
+        enlisted.nodes.retain(|_, hand| hand.address != address);
+        enlisted.last += 1;
+        let member = Member(enlisted.last);
+        enlisted.nodes.insert(member, Hand { address: address.to_owned(), client, slots: slots.max(1) });
+        member
+    }
+
+    /// The addresses and slots of the nodes in reach.
+    pub fn present(&self) -> Vec<(Member, String, u32)> {
+        let mut enlisted = self.enlisted();
+        enlisted.nodes.retain(|_, hand| !hand.client.contact().borrow().is_lost());
+        enlisted.nodes.iter().map(|(member, hand)| (*member, hand.address.clone(), hand.slots)).collect()
+    }
+
+    fn client(&self, member: Member) -> Option<EngineClient> {
+        self.enlisted().nodes.get(&member).map(|hand| hand.client.clone())
+    }
+}
+
+/// A run's use of the crew.
+pub struct RunTeam {
+    pub crew: Arc<Crew>,
+    pub deployment: Deployment,
+    /// The columns of its sources.
+    pub columns: BTreeMap<NodeId, Schema>,
+    /// Where its state lies; none if it is not kept.
+    pub store: Option<Arc<dyn Store>>,
+}
+
+#[async_trait]
+impl Team for RunTeam {
+    async fn muster(&self) -> BTreeMap<Member, u32> {
+        self.crew.present().into_iter().map(|(member, _, slots)| (member, slots)).collect()
+    }
+
+    async fn begin(&self, start: ShareStart) -> RunResult<FarMember> {
+        let member = start.me;
+        let client = self.crew.client(member).filter(|client| !client.contact().borrow().is_lost());
+        let client = client.ok_or_else(|| unreachable(member, "it is gone"))?;
+        let share = ShareId(self.crew.next_share.fetch_add(1, Ordering::Relaxed) + 1);
+        let within = Paths { run: RunId(start.run_start_us) }.run();
+        let start = serde_json::to_value(start).map_err(|error| RunError::bug(error.to_string()))?;
+        let store = self.store.clone().map(|store| (store, within));
+        let begun = client.take_part(share, self.deployment.clone(), self.columns.clone(), start, store).await;
+        let (reports, edges) = begun.map_err(|error| unreachable(member, error))?;
+        let (orders, mut ordered) = mpsc::channel(ORDERS);
+        tokio::spawn(async move {
+            while let Some(order) = ordered.recv().await {
+                // A member that takes no orders is lost, which is told by its reports.
+                let _ = client.order(share, &order).await;
+            }
+            client.dismiss(share).await;
+        });
+        Ok(FarMember { orders, reports, edges })
+    }
+}
+
+fn unreachable(member: Member, why: impl std::fmt::Display) -> RunError {
+    let message = format!("process {} of the run cannot take part: {why}", member.0);
+    RunError::State { code: MEMBER_LOST, message, help: "the run goes on over those that are left, if it is kept", retryable: true }
+}

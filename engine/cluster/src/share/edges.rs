@@ -1,0 +1,168 @@
+//! Edges of a shared run over a session's data side, each with credit of its own: what a slow task has not taken yet fills its own edge's
+//! window at the other end and nothing else, so that one slow edge never stands in the way of another.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use millrace_runtime::share::{EdgeId, Edges, MEMBER_LOST};
+use millrace_runtime::{RunError, RunResult};
+use millrace_wire::message::{DataHeader, ShareId};
+use tokio::sync::Notify;
+
+use crate::data::{DataItem, DataPayload, DataQueue};
+use crate::link::bare;
+
+/// What may be under way on one edge, in bytes; one message more, so that any passes.
+const WINDOW_BYTES: u64 = 1 << 20;
+
+/// How much is taken before the peer is told.
+const TOLD_BYTES: u64 = WINDOW_BYTES / 4;
+
+/// The edges of one share, at either end of a session.
+pub struct LinkEdges {
+    share: ShareId,
+    out: Arc<DataQueue>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    into: BTreeMap<EdgeId, Inbox>,
+    out: BTreeMap<EdgeId, Outbox>,
+    is_over: bool,
+}
+
+/// What has come by an edge and was not taken.
+#[derive(Default)]
+struct Inbox {
+    waiting: VecDeque<Bytes>,
+    bytes: u64,
+    /// What was taken and the peer was not told of.
+    owed: u64,
+    arrived: Arc<Notify>,
+}
+
+/// What went by an edge and was not taken, as far as the peer has told.
+#[derive(Default)]
+struct Outbox {
+    under_way: u64,
+    room: Arc<Notify>,
+}
+
+/// A peer that sends more than it has credit for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overrun;
+
+impl LinkEdges {
+    /// `out` goes to the peer; what comes from it is told by [`LinkEdges::came`] and [`LinkEdges::granted`].
+    pub fn new(share: ShareId, out: Arc<DataQueue>) -> Arc<LinkEdges> {
+        Arc::new(LinkEdges { share, out, state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes have come by an edge. Never waits.
+    ///
+    /// # Errors
+    /// If they are more than the peer had credit for: then it is no peer of ours.
+    pub fn came(&self, edge: EdgeId, bytes: Bytes) -> Result<(), Overrun> {
+        let mut state = self.state();
+        let inbox = state.into.entry(edge).or_default();
+        if inbox.bytes >= WINDOW_BYTES {
+            return Err(Overrun);
+        }
+        inbox.bytes += cost(&bytes);
+        inbox.waiting.push_back(bytes);
+        inbox.arrived.notify_one();
+        Ok(())
+    }
+
+    /// The peer has taken so much of what went by an edge.
+    pub fn granted(&self, edge: EdgeId, bytes: u64) {
+        let mut state = self.state();
+        let outbox = state.out.entry(edge).or_default();
+        outbox.under_way = outbox.under_way.saturating_sub(bytes);
+        outbox.room.notify_one();
+    }
+
+    /// The peer is gone: what has come is taken to its end, and nothing goes any more.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.is_over = true;
+        state.into.values().for_each(|inbox| inbox.arrived.notify_one());
+        state.out.values().for_each(|outbox| outbox.room.notify_one());
+    }
+
+    /// Takes credit for bytes; none if there is not any, with what tells of more.
+    fn take_credit(&self, edge: EdgeId, bytes: u64) -> RunResult<Option<Arc<Notify>>> {
+        let mut state = self.state();
+        if state.is_over {
+            return Err(gone());
+        }
+        let outbox = state.out.entry(edge).or_default();
+        if outbox.under_way >= WINDOW_BYTES {
+            return Ok(Some(outbox.room.clone()));
+        }
+        outbox.under_way += bytes;
+        Ok(None)
+    }
+
+    fn take(&self, edge: EdgeId) -> Taken {
+        let mut state = self.state();
+        let is_over = state.is_over;
+        let inbox = state.into.entry(edge).or_default();
+        let Some(bytes) = inbox.waiting.pop_front() else {
+            return if is_over { Taken::Over } else { Taken::NotYet(inbox.arrived.clone()) };
+        };
+        inbox.bytes = inbox.bytes.saturating_sub(cost(&bytes));
+        inbox.owed += cost(&bytes);
+        if inbox.owed >= TOLD_BYTES {
+            // One for each quarter of a window that came: bounded as that is.
+            self.out.put(bare(DataHeader::Credit { share: self.share, edge, bytes: inbox.owed }));
+            inbox.owed = 0;
+        }
+        Taken::Bytes(bytes)
+    }
+}
+
+enum Taken {
+    Bytes(Bytes),
+    /// With what tells of more.
+    NotYet(Arc<Notify>),
+    Over,
+}
+
+/// What bytes count for in a window: a bare element as much as a row, so that a window is bounded whatever flows.
+const fn cost(bytes: &Bytes) -> u64 {
+    bytes.len() as u64 + 64
+}
+
+fn gone() -> RunError {
+    let message = "the other side of the run is gone".to_owned();
+    RunError::State { code: MEMBER_LOST, message, help: "the run goes on from its last epoch, if it is kept", retryable: true }
+}
+
+#[async_trait]
+impl Edges for LinkEdges {
+    async fn send(&self, edge: EdgeId, bytes: Bytes) -> RunResult<()> {
+        while let Some(room) = self.take_credit(edge, cost(&bytes))? {
+            room.notified().await;
+        }
+        let header = DataHeader::Edge { share: self.share, edge };
+        if self.out.send(DataItem { header, payload: DataPayload::Bytes(bytes) }).await { Ok(()) } else { Err(gone()) }
+    }
+
+    async fn receive(&self, edge: EdgeId) -> Option<Bytes> {
+        loop {
+            match self.take(edge) {
+                Taken::Bytes(bytes) => return Some(bytes),
+                Taken::NotYet(arrived) => arrived.notified().await,
+                Taken::Over => return None,
+            }
+        }
+    }
+}

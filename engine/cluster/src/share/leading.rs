@@ -1,0 +1,38 @@
+//! A leader's end of a share.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millrace_runtime::share::MemberReport;
+use millrace_wire::message::DataHeader;
+use tokio::sync::mpsc;
+
+use super::edges::LinkEdges;
+use super::store::ServedStore;
+
+/// A share that a member of this session has taken.
+pub struct Leading {
+    pub edges: Arc<LinkEdges>,
+    /// Where the run's state lies; none if the run is not kept, or members reach it by themselves.
+    pub store: Option<Arc<ServedStore>>,
+    pub reports: mpsc::Sender<MemberReport>,
+}
+
+impl Leading {
+    /// Something has come on the data side. False if it is nothing that a member sends.
+    pub fn came(&self, header: DataHeader, bytes: Bytes) -> bool {
+        match (header, &self.store) {
+            (DataHeader::Edge { edge, .. }, _) => return self.edges.came(edge, bytes).is_ok(),
+            (DataHeader::Credit { edge, bytes, .. }, _) => self.edges.granted(edge, bytes),
+            (DataHeader::StoreCall { call, ask, last, .. }, Some(store)) => store.called(call, ask, &bytes, last),
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.edges.close();
+    }
+}

@@ -1,0 +1,18 @@
+//! Runs that several nodes share: what `millrace_runtime::share` asks of a transport, over sessions.
+//!
+//! A leader is the asking side of a session with each member. Orders are requests, reports are events; elements of edges, credit for them, and
+//! what a member asks of the store of the run's state travel on the data side. A session that is over ends all shares of it at both ends.
+
+mod crew;
+mod edges;
+mod enlist;
+mod leading;
+mod store;
+mod taking;
+
+pub use crew::{Crew, RunTeam};
+pub use edges::LinkEdges;
+pub use enlist::{Enlistment, enlist, stay_enlisted};
+pub use leading::Leading;
+pub use store::ServedStore;
+pub use taking::{Taking, Wanted, take};
