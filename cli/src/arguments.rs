@@ -138,6 +138,15 @@ pub struct NodeArguments {
     /// Where to listen; this machine's loopback only, until the cluster brings TLS
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
     pub listen: String,
+    /// Takes part in the runs that the node at this address leads: ws://ADDRESS:PORT. Its token is read from MILLRACE_TOKEN or --token
+    #[arg(long, value_name = "ADDRESS")]
+    pub join: Option<String>,
+    /// The token of the node that is joined
+    #[arg(long, value_name = "TOKEN", requires = "join", env = "MILLRACE_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// In how many tasks of each operator it takes part; one for each core if absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: Option<u32>,
     /// The most that state takes in memory, such as 2GiB, before windows put theirs on disk; half of the machine's if absent
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub state_memory: Option<u64>,

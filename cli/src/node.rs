@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use millrace_engine::cluster::{NodeOptions, serve as serve_node};
+use millrace_engine::cluster::share::{Enlistment, stay_enlisted};
+use millrace_engine::cluster::{ClientError, NodeOptions, serve as serve_node};
 use millrace_engine::runtime::data_runtime::DataPriority;
 
 use crate::arguments::NodeArguments;
@@ -24,6 +25,31 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
     say(format_args!("listening ws://{}", node.address()))?;
     say(format_args!("token {}", node.token().reveal()))?;
     std::io::stdout().flush()?;
-    interrupted().await;
+    let Some(leader) = arguments.join else {
+        interrupted().await;
+        return Ok(exit::DONE);
+    };
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    let own = Enlistment {
+        address: format!("ws://{}", node.address()),
+        token: node.token().clone(),
+        slots: arguments.slots.unwrap_or_else(cores),
+    };
+    let token = arguments.token.unwrap_or_default();
+    tokio::select! {
+        () = interrupted() => {}
+        () = stay_enlisted(&leader, &token, &own, |enlisted| tell(&leader, enlisted)) => {}
+    }
     Ok(exit::DONE)
+}
+
+fn tell(leader: &str, enlisted: Result<(), &ClientError>) {
+    match enlisted {
+        Ok(()) => {
+            // Whoever started it may listen no more.
+            let _ = say(format_args!("joined {leader}"));
+            let _ = std::io::stdout().flush();
+        }
+        Err(error) => complain(format_args!("error: cannot join {leader}: {error}")),
+    }
 }

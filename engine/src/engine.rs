@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use millrace_cluster::client::Disk;
 use millrace_cluster::host::HostOptions;
+use millrace_cluster::share::Crew;
 use millrace_cluster::{EngineClient, EngineHost, HostLimits};
 use millrace_runtime::clock::SystemClock;
 use millrace_runtime::data_runtime::{DataPriority, DataRuntime};
@@ -49,8 +50,10 @@ impl Engine {
         let data = DataRuntime::new(options.data_threads.unwrap_or(cores), options.data_priority)?.with_memory(memory);
         let registry = Registry::default().with(operators::all()).with(options.connectors);
         let inspector = Arc::new(Inspector::new(registry, options.allowed, data.clone()));
+        let crew = Arc::new(Crew::default());
         let host = EngineHost::new(HostOptions {
-            launcher: Arc::new(Launcher::new(inspector.clone(), data)),
+            launcher: Arc::new(Launcher::new(inspector.clone(), data, crew.clone())),
+            crew,
             clock: Arc::new(SystemClock::default()),
             description: EngineDescription {
                 version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use millrace_cluster::RunFiles;
 use millrace_model::file::{CheckOptions, Override, check};
+use millrace_model::types::SchemaRef;
 use millrace_model::{Catalog, Diagnostic, Diagnostics, NodeId, Pipeline, PipelineSettings};
 use millrace_plan::LogicalPlan;
 use millrace_runtime::Batch;
@@ -17,7 +18,7 @@ use millrace_runtime::data_runtime::DataRuntime;
 use millrace_runtime::files::Files;
 use millrace_runtime::guarantee::{Guarantee, guarantees};
 use millrace_runtime::job::HostContext;
-use millrace_runtime::prepare::prepare_known;
+use millrace_runtime::prepare::{Typed, prepare_known, prepare_told};
 use millrace_runtime::registry::{Entry, Registry};
 
 use crate::clashes::clashes;
@@ -41,6 +42,8 @@ pub struct Inspection {
     pub pipeline: Option<Pipeline>,
     /// The nodes that could be typed.
     pub plan: LogicalPlan,
+    /// The columns of the sources that could be asked.
+    pub columns: BTreeMap<NodeId, SchemaRef>,
     /// Everything that is wrong, in the order of the text.
     pub diagnostics: Diagnostics,
     /// The environment's names that the text refers to.
@@ -118,7 +121,8 @@ impl Inspector {
             ..Inspection::default()
         };
         let Some(pipeline) = checked.pipeline else { return inspection };
-        let (plan, mut found) = prepare_known(&pipeline, &self.registry, &self.host(files.clone())).await;
+        let Typed { plan, columns, mut found } = prepare_known(&pipeline, &self.registry, &self.host(files.clone())).await;
+        inspection.columns = columns;
         inspection.run_files = self.run_files(&pipeline, &files, &mut found);
         found.items.extend(StatePlace::of(&files, name.as_deref().unwrap_or_default(), pipeline.settings.state.as_deref()).err());
         found.items.extend(without_checkpoints(&pipeline.settings));
@@ -137,6 +141,24 @@ impl Inspector {
         inspection
     }
 
+    /// Types a pipeline that was looked at elsewhere, whose sources have these columns: nothing is read.
+    ///
+    /// # Errors
+    /// All that is wrong with it, which here is a difference between two engines.
+    pub fn told(
+        &self,
+        text: &str,
+        name: &str,
+        overrides: &[Override],
+        env: &(dyn Fn(&str) -> Option<String> + Sync),
+        columns: &BTreeMap<NodeId, SchemaRef>,
+    ) -> Result<(Pipeline, LogicalPlan), Diagnostics> {
+        let checked = check(text, &CheckOptions { file: Some(name.to_owned()), catalog: &self.catalog, env, overrides });
+        let Some(pipeline) = checked.pipeline.filter(|_| !checked.diagnostics.has_errors()) else { return Err(checked.diagnostics) };
+        let (plan, found) = prepare_told(&pipeline, &self.registry, columns);
+        plan.map(|plan| (pipeline, plan)).ok_or(found)
+    }
+
     fn host(&self, files: Arc<Files>) -> HostContext {
         HostContext {
             files,
@@ -144,6 +166,7 @@ impl Inspector {
             results: Arc::new(Nowhere),
             run: "inspection".to_owned(),
             data: self.data.clone(),
+            team: None,
             state: None,
         }
     }
@@ -177,7 +200,7 @@ impl Inspector {
 }
 
 /// Takes results of nothing: a look runs nothing.
-struct Nowhere;
+pub struct Nowhere;
 
 impl ResultSink for Nowhere {
     fn publish(&self, _: &NodeId, _: Batch) {}

@@ -1,11 +1,13 @@
 //! Makes runs out of deployments: what sessions hand over to the runtime.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_cluster::launch::{Run, RunEnd, RunLauncher, Sample};
+use millrace_cluster::share::{Crew, RunTeam};
 use millrace_model::field::Duration;
-use millrace_model::{Diagnostic, Diagnostics, NodeId, PipelineSettings, PortRef};
+use millrace_model::{Diagnostic, Diagnostics, NodeId, PipelineSettings, PortRef, Schema};
 use millrace_plan::LogicalPlan;
 use millrace_runtime::RunError;
 use millrace_runtime::checkpoint::{Allowances, StateHome, codes};
@@ -14,14 +16,17 @@ use millrace_runtime::connector::ResultSink;
 use millrace_runtime::data_runtime::DataRuntime;
 use millrace_runtime::files::Files;
 use millrace_runtime::job::{HostContext, JobHandle, JobOptions, launch};
+use millrace_runtime::share::{FarLeader, MemberReport, Part, ShareStart, Team, take_part};
+use millrace_state::store::Store;
 use millrace_wire::figures::{JobFigures, RunState};
-use millrace_wire::message::{Deployment, JobId, Notice, StopMode};
+use millrace_wire::message::{Deployment, Failure, JobId, Notice, StopMode};
+use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use millrace_runtime::telemetry::TapSample;
 
-use crate::inspect::Inspector;
+use crate::inspect::{Inspector, NO_FOLDER, Nowhere};
 use crate::savepoint::{finding, parsed};
 use crate::state_place::StatePlace;
 
@@ -32,11 +37,39 @@ const LEAST_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10)
 pub struct Launcher {
     inspector: Arc<Inspector>,
     data: DataRuntime,
+    /// The nodes that runs are spread over.
+    crew: Arc<Crew>,
 }
 
 impl Launcher {
-    pub fn new(inspector: Arc<Inspector>, data: DataRuntime) -> Launcher {
-        Launcher { inspector, data }
+    pub fn new(inspector: Arc<Inspector>, data: DataRuntime, crew: Arc<Crew>) -> Launcher {
+        Launcher { inspector, data, crew }
+    }
+
+    /// Makes ready what a member runs. The folder is for what does not fit in memory, and goes with the share.
+    fn part(
+        &self,
+        deployment: &Deployment,
+        columns: &BTreeMap<NodeId, Schema>,
+        start: ShareStart,
+        store: Arc<dyn Store>,
+    ) -> Result<(Part, TempDir), Diagnostic> {
+        let env = |name: &str| deployment.env.get(name).cloned();
+        let columns = columns.iter().map(|(node, columns)| (node.clone(), Arc::new(columns.clone()))).collect();
+        let told = self.inspector.told(&deployment.text, &deployment.name, &deployment.options.overrides, &env, &columns);
+        let (pipeline, plan) = told.map_err(|found| {
+            let first = found.items.into_iter().find(Diagnostic::is_error);
+            first.unwrap_or_else(|| Diagnostic::error(NO_FOLDER, "the pipeline cannot be read"))
+        })?;
+        let no_folder = |error: std::io::Error| Diagnostic::error(NO_FOLDER, format!("the node cannot make a folder for the run: {error}"));
+        let folder = tempfile::Builder::new().prefix("millrace-share-").tempdir().map_err(no_folder)?;
+        let files = Arc::new(Files::for_folder(folder.path(), &[]).map_err(no_folder)?);
+        let options = JobOptions::resolve(&deployment.options, &pipeline.settings);
+        let state = start.is_durable.then(|| StateHome::new(store, LEAST_INTERVAL, false));
+        let (clock, results) = (Arc::new(SystemClock::default()), Arc::new(Nowhere));
+        let host = HostContext { files, clock, results, run: "share".to_owned(), data: self.data.clone(), team: None, state };
+        let registry = self.inspector.registry().clone();
+        Ok((Part { plan, registry, options, host, start }, folder))
     }
 }
 
@@ -57,7 +90,11 @@ impl RunLauncher for Launcher {
         let Some(pipeline) = inspection.pipeline.as_ref().filter(|_| !inspection.diagnostics.has_errors()) else {
             return Err(inspection.diagnostics);
         };
-        let options = JobOptions::resolve(&deployment.options, &pipeline.settings);
+        let mut options = JobOptions::resolve(&deployment.options, &pipeline.settings);
+        let hands: u32 = self.crew.present().iter().map(|(_, _, slots)| slots).sum();
+        if hands > 0 && deployment.options.parallelism.or(pipeline.settings.parallelism).is_none() {
+            options.parallelism = hands;
+        }
         let clock = SystemClock::default();
         // By time first: a folder of runs reads in their order, and no two programs that share a project get one name.
         let run = format!("{}-{}-{}", clock.wall_us() / 1_000_000, std::process::id(), job.0);
@@ -66,11 +103,32 @@ impl RunLauncher for Launcher {
             None if deployment.options.from.is_some() => return Err(not_kept()),
             None => None,
         };
-        let host = HostContext { files, clock: Arc::new(clock), results, run, data: self.data.clone(), state };
+        let columns = inspection.columns.iter().map(|(node, columns)| (node.clone(), columns.as_ref().clone())).collect();
+        let store = state.as_ref().map(StateHome::store);
+        let team: Arc<dyn Team> = Arc::new(RunTeam { crew: self.crew.clone(), deployment: deployment.clone(), columns, store });
+        let host = HostContext { files, clock: Arc::new(clock), results, run, data: self.data.clone(), team: Some(team), state };
         let plan: LogicalPlan = inspection.plan;
         match launch(plan, self.inspector.registry().clone(), options, host) {
             Ok(handle) => Ok(Arc::new(LocalRun::new(handle))),
             Err(error) => Err(Diagnostics { items: vec![Diagnostic::error(error.code(), error.to_string())] }),
+        }
+    }
+
+    async fn take_part(
+        &self,
+        deployment: &Deployment,
+        columns: &BTreeMap<NodeId, Schema>,
+        start: ShareStart,
+        store: Arc<dyn Store>,
+        leader: FarLeader,
+    ) {
+        match self.part(deployment, columns, start, store) {
+            Ok((part, _folder)) => take_part(part, leader).await,
+            Err(diagnostic) => {
+                let failure = Box::new(Failure { diagnostic, retryable: false, sample: Vec::new() });
+                // A leader that is gone has nothing to be told.
+                let _ = leader.reports.send(MemberReport::NotBegun { failure }).await;
+            }
         }
     }
 }

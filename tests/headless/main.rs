@@ -6,6 +6,7 @@ mod bad_inputs;
 mod bench;
 mod changes;
 mod cli;
+mod cluster;
 mod departures;
 mod estimates;
 mod extremes;

@@ -228,7 +228,7 @@ pub async fn follow(client: EngineClient, job: JobId, told: mpsc::Sender<Told>) 
     loop {
         tokio::select! {
             event = events.recv() => match event {
-                Ok(event) if job_of(&event) == job => {
+                Ok(event) if job_of(&event) == Some(job) => {
                     let is_end = matches!(event, Event::Ended { .. });
                     let _ = told.send(Told::Event(event)).await;
                     if is_end {
@@ -269,8 +269,10 @@ pub async fn follow_data(client: EngineClient, rows: mpsc::Sender<DataItem>) {
     }
 }
 
-fn job_of(event: &Event) -> JobId {
+/// None of what goes between an engine and the members of its runs.
+fn job_of(event: &Event) -> Option<JobId> {
     match event {
-        Event::State { job, .. } | Event::Figures { job, .. } | Event::Notice { job, .. } | Event::Ended { job, .. } => *job,
+        Event::State { job, .. } | Event::Figures { job, .. } | Event::Notice { job, .. } | Event::Ended { job, .. } => Some(*job),
+        Event::Share { .. } => None,
     }
 }

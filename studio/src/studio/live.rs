@@ -164,7 +164,8 @@ impl Studio {
                     self.tell_run();
                 }
             }
-            EngineEvent::Figures { .. } => {}
+            // A studio leads no run: shares are its engine's concern.
+            EngineEvent::Figures { .. } | EngineEvent::Share { .. } => {}
             EngineEvent::Notice { notice, .. } => {
                 let severity = match notice.severity {
                     NoticeSeverity::Info => Severity::Info,
