@@ -105,6 +105,12 @@ impl ByHand {
     }
 }
 
+/// Whether a node that has answered all below `next` may want this: the last of them too, until it knows that its answer is on its way. What
+/// comes again is known then.
+const fn is_next(wants: u64, next: u64) -> bool {
+    wants == next || wants + 1 == next
+}
+
 fn reply_of(frame: &Frame) -> Reply {
     let control: Control = serde_json::from_slice(&frame.payload).unwrap();
     let Control::Reply { reply, .. } = control else { panic!("{control:?}") };
@@ -119,7 +125,7 @@ async fn what_was_not_acknowledged_is_sent_again_and_what_comes_again_is_not_don
     // Both replies came, and were never acknowledged: the node has to send them again to who says that it has none.
     let (control, wants) = session.again(&node, CONTROL_PATH, 0).await.unwrap();
     session.control = control;
-    assert_eq!(wants, 2);
+    assert!(is_next(wants, 2), "{wants}");
     for sequence in 0..2 {
         assert_eq!(next_frame(&mut session.control).await.unwrap().sequence, sequence);
     }
@@ -172,7 +178,7 @@ async fn a_frame_that_was_spoilt_on_its_way_costs_the_connection_and_not_the_ses
     assert_eq!(next_frame(&mut session.control).await, None);
     let (control, wants) = session.again(&node, CONTROL_PATH, 1).await.unwrap();
     session.control = control;
-    assert_eq!(wants, 1);
+    assert!(is_next(wants, 1), "{wants}");
     assert_eq!(session.ask(1).await, Some(Reply::Pong { sent_us: 1 }));
 }
 
@@ -233,7 +239,7 @@ async fn of_two_that_resume_at_once_the_later_wins_and_the_older_connection_is_c
     assert!(served <= 1, "no more than one connection is served");
     let (control, wants) = session.again(&node, CONTROL_PATH, 2).await.unwrap();
     session.control = control;
-    assert_eq!(wants, 2 + served as u64, "the ping was taken once or not at all");
+    assert!(is_next(wants, 2 + served as u64), "the ping was taken once or not at all: {wants}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,13 +265,16 @@ async fn a_peer_that_acknowledges_nothing_is_sent_no_more_than_is_kept_for_it() 
     let (_folder, files) = project(10);
     let client = common::session(&node).await;
     let job = client.deploy(deployment("flood"), files, RunFiles::default()).await.unwrap();
-    // Pings without end are answered until what is kept of the answers is full; the node still serves others.
-    for sequence in 1..900 {
-        send(&mut session.control, ping_frame(sequence)).await;
-    }
+    // Pings without end are answered until what is kept of the answers is full; the node still serves others. They come in two lots, since
+    // the node bears no more of them unread than a peer may send that is acknowledged nothing.
     let mut answers = 0;
-    while let Ok(Some(Ok(message))) = timeout(Duration::from_millis(700), session.control.next()).await {
-        answers += usize::from(matches!(&message, Message::Binary(bytes) if Frame::decode(bytes).unwrap().kind == FrameKind::Control));
+    for lot in [1..500, 500..900] {
+        for sequence in lot {
+            send(&mut session.control, ping_frame(sequence)).await;
+        }
+        while let Ok(Some(Ok(message))) = timeout(Duration::from_millis(700), session.control.next()).await {
+            answers += usize::from(matches!(&message, Message::Binary(bytes) if Frame::decode(bytes).unwrap().kind == FrameKind::Control));
+        }
     }
     assert!((400..=520).contains(&answers), "{answers}");
     client.ping().await.unwrap();
