@@ -206,7 +206,7 @@ impl EngineClient {
         let edges = LinkEdges::new(share, out.clone());
         let (reports, reported) = mpsc::channel(REPORTS);
         let store = store.map(|(store, within)| ServedStore::new(share, store, within, out.clone()));
-        self.inner.shared.shares().insert(share, Leading { edges: edges.clone(), store, reports });
+        self.inner.shared.shares().insert(share, Leading { edges: edges.clone(), store, reports: Some(reports) });
         match self.done(Request::TakePart { share, deployment, columns, start }).await {
             Ok(()) => Ok((reported, edges)),
             Err(error) => {

@@ -77,13 +77,20 @@ impl Shared {
 
     /// A member tells its leader something, or nothing more.
     async fn reported(&self, share: ShareId, report: Option<serde_json::Value>) {
-        let read =
-            |report| serde_json::from_value(report).inspect_err(|error| tracing::warn!(%error, "a member's report cannot be read")).ok();
-        let report = report.and_then(read);
-        let reports = self.shares().get(&share).map(|leading| leading.reports.clone());
-        let is_heard = match (reports, report) {
-            (Some(reports), Some(report)) => reports.send(report).await.is_ok(),
-            _ => false,
+        let Some(report) = report else {
+            if let Some(leading) = self.shares().get_mut(&share) {
+                leading.reports = None;
+            }
+            return;
+        };
+        let reports = self.shares().get(&share).and_then(|leading| leading.reports.clone());
+        let is_heard = match (reports, serde_json::from_value(report)) {
+            (Some(reports), Ok(report)) => reports.send(report).await.is_ok(),
+            (_, Err(error)) => {
+                tracing::warn!(%error, "a member's report cannot be read");
+                false
+            }
+            (None, Ok(_)) => false,
         };
         if !is_heard {
             self.shares().remove(&share);

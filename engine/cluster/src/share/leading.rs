@@ -15,7 +15,8 @@ pub struct Leading {
     pub edges: Arc<LinkEdges>,
     /// Where the run's state lies; none if the run is not kept, or members reach it by themselves.
     pub store: Option<Arc<ServedStore>>,
-    pub reports: mpsc::Sender<MemberReport>,
+    /// None once the member is through. Its last elements may still be on their way then: they travel on another socket.
+    pub reports: Option<mpsc::Sender<MemberReport>>,
 }
 
 impl Leading {
