@@ -241,7 +241,7 @@ async function failing(page, shot, where) {
 async function poisoned(page, shot, where) {
   await where.write('poison.csv', `at,n\n${Array.from({ length: 400 }, (_, at) => `2013-01-01T00:${String(Math.floor(at / 60)).padStart(2, '0')}:${String(at % 60).padStart(2, '0')}Z,${at === 250 ? 0 : at + 1}`).join('\n')}\n`);
   await where.write('poison.millrace.toml', POISON_TEXT);
-  await openFile(page, 'poison');
+  await openFile(page, 'poison.millrace');
   await chooseNothing(page);
   await rest(page);
   await shot('poison-form');
