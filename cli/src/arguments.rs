@@ -142,7 +142,7 @@ pub struct NodeArguments {
     #[arg(long, value_name = "ADDRESS")]
     pub join: Option<String>,
     /// The token of the node that is joined
-    #[arg(long, value_name = "TOKEN", requires = "join", env = "MILLRACE_TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN", env = "MILLRACE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// In how many tasks of each operator it takes part; one for each core if absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
