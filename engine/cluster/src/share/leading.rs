@@ -25,7 +25,7 @@ impl Leading {
         match (header, &self.store) {
             (DataHeader::Edge { edge, .. }, _) => return self.edges.came(edge, bytes).is_ok(),
             (DataHeader::Credit { edge, bytes, .. }, _) => self.edges.granted(edge, bytes),
-            (DataHeader::StoreCall { call, ask, last, .. }, Some(store)) => store.called(call, ask, &bytes, last),
+            (DataHeader::StoreCall { call, ask, last, .. }, Some(store)) => return store.called(call, ask, &bytes, last),
             _ => return false,
         }
         true

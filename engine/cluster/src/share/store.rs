@@ -10,6 +10,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
+use millrace_state::snapshot::MAX_PART_BYTES;
 use millrace_state::store::{Created, Store};
 use millrace_state::{StateError, StateResult};
 use millrace_wire::message::{DataHeader, ShareId, StoreAnswer, StoreAsk};
@@ -184,23 +185,25 @@ pub struct ServedStore {
 }
 
 /// Calls of one member whose bytes may be coming at once.
-const MOST_COMING: usize = 64;
+const MOST_COMING: usize = 4096;
 
 impl ServedStore {
     pub fn new(share: ShareId, store: Arc<dyn Store>, within: String, out: Arc<DataQueue>) -> Arc<ServedStore> {
         Arc::new(ServedStore { share, store, within, out, coming: Mutex::default() })
     }
 
-    /// A piece of a call has come. The call is carried out, beside what else there is to do, when its last one has.
-    pub fn called(self: &Arc<Self>, call: u64, ask: StoreAsk, bytes: &[u8], last: bool) {
+    /// A piece of a call has come. The call is carried out, beside what else there is to do, when its last one has. False if it is more than a
+    /// member sends: the share is over then, rather than that the member waits for an answer for ever.
+    pub fn called(self: &Arc<Self>, call: u64, ask: StoreAsk, bytes: &[u8], last: bool) -> bool {
         let whole = {
             let mut coming = self.coming.lock().unwrap_or_else(PoisonError::into_inner);
-            if coming.len() >= MOST_COMING && !coming.contains_key(&call) {
-                return;
+            let held: u64 = coming.get(&call).map_or(0, |held| held.len() as u64);
+            if held + bytes.len() as u64 > MAX_PART_BYTES || (coming.len() >= MOST_COMING && !coming.contains_key(&call)) {
+                return false;
             }
             coming.entry(call).or_default().extend_from_slice(bytes);
             if !last {
-                return;
+                return true;
             }
             coming.remove(&call).unwrap_or_default()
         };
@@ -211,6 +214,7 @@ impl ServedStore {
             let (answer, bytes) = carried.unwrap_or_else(|panic| failed(&panic.to_string(), true));
             serving.answer(call, answer, &bytes).await;
         });
+        true
     }
 
     async fn answer(&self, call: u64, answer: StoreAnswer, bytes: &[u8]) {

@@ -189,7 +189,7 @@ impl Listener {
                     let _ = far.orders.try_send(MemberOrder::Abort);
                 }
                 report = far.reports.recv() => match report {
-                    Some(report) => self.hear(report).await,
+                    Some(report) => self.hear(report, &far.orders).await,
                     None => break self.lose().await,
                 },
                 Ok(()) = hasten.changed() => {
@@ -212,7 +212,7 @@ impl Listener {
         self.carried.iter().for_each(JoinHandle::abort);
     }
 
-    async fn hear(&mut self, report: MemberReport) {
+    async fn hear(&mut self, report: MemberReport, orders: &mpsc::Sender<MemberOrder>) {
         let told = match report {
             MemberReport::AtRest { epoch, part } => TaskReport::AtRest { epoch, part },
             MemberReport::Declined { epoch, node, task, why } => TaskReport::Declined { epoch, task: TaskId { node, task }, why },
@@ -243,6 +243,8 @@ impl Listener {
             MemberReport::Quarantined { node, lines } => {
                 if let Err(error) = self.keep(&node, lines) {
                     self.fault.get_or_insert(error);
+                    // Rows that are kept nowhere end the attempt, as they do where the file is written by the task itself.
+                    let _ = orders.try_send(MemberOrder::Abort);
                 }
                 return;
             }
