@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use millrace_model::{NodeId, Schema};
 use millrace_plan::Member;
-use millrace_runtime::share::{FarMember, MEMBER_LOST, ShareStart, Team};
+use millrace_runtime::share::{FarMember, ShareStart, Team, member_lost};
 use millrace_runtime::{RunError, RunResult};
 use millrace_state::checkpoint::{Paths, RunId};
 use millrace_state::store::Store;
@@ -106,6 +106,5 @@ impl Team for RunTeam {
 }
 
 fn unreachable(member: Member, why: impl std::fmt::Display) -> RunError {
-    let message = format!("process {} of the run cannot take part: {why}", member.0);
-    RunError::State { code: MEMBER_LOST, message, help: "the run goes on over those that are left, if it is kept", retryable: true }
+    member_lost(format!("process {} of the run cannot take part: {why}", member.0))
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millrace_runtime::share::{EdgeId, Edges, MEMBER_LOST};
+use millrace_runtime::share::{EdgeId, Edges, member_lost};
 use millrace_runtime::{RunError, RunResult};
 use millrace_wire::message::{DataHeader, ShareId};
 use tokio::sync::Notify;
@@ -142,8 +142,7 @@ const fn cost(bytes: &Bytes) -> u64 {
 }
 
 fn gone() -> RunError {
-    let message = "the other side of the run is gone".to_owned();
-    RunError::State { code: MEMBER_LOST, message, help: "the run goes on from its last epoch, if it is kept", retryable: true }
+    member_lost("the other side of the run is gone".to_owned())
 }
 
 #[async_trait]

@@ -19,7 +19,7 @@ use crate::job::wiring::connections;
 use crate::quarantine::QuarantineFile;
 use crate::registry::Entry;
 use crate::share::edges::FarEnds;
-use crate::share::{EdgeId, Edges, FarMember, MEMBER_LOST, MemberOrder, MemberReport, Mirror, ShareStart};
+use crate::share::{EdgeId, Edges, FarMember, MemberOrder, MemberReport, Mirror, ShareStart, member_lost};
 use crate::task::boundary::failure;
 use crate::task::{StopReceiver, Stopping, TaskReport};
 
@@ -77,8 +77,7 @@ fn stays(shared: &Shared, vertex: &Vertex) -> bool {
 }
 
 fn lost(member: Member) -> RunError {
-    let message = format!("process {} of the run is gone, and its tasks with it", member.0);
-    RunError::State { code: MEMBER_LOST, message, help: "the run goes on over those that are left, if it is kept", retryable: true }
+    member_lost(format!("process {} of the run is gone, and its tasks with it", member.0))
 }
 
 fn told(shared: &Shared, error: &RunError) -> Failure {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
-use super::{EdgeId, Edges, FarLeader, FarMember, MEMBER_LOST};
-use crate::error::{RunError, RunResult};
+use super::{EdgeId, Edges, FarLeader, FarMember, member_lost};
+use crate::error::RunResult;
 
 /// Elements under way on an edge, orders and reports under way.
 const UNDER_WAY: usize = 4;
@@ -68,12 +68,7 @@ impl Drop for MemoryEdges {
 #[async_trait]
 impl Edges for MemoryEdges {
     async fn send(&self, edge: EdgeId, bytes: Bytes) -> RunResult<()> {
-        let gone = || RunError::State {
-            code: MEMBER_LOST,
-            message: "the other side of the run is gone".to_owned(),
-            help: "the run goes on from its last epoch, if it is kept",
-            retryable: true,
-        };
+        let gone = || member_lost("the other side of the run is gone".to_owned());
         let sender = self.out.edge(edge).sender.ok_or_else(gone)?;
         sender.send(bytes).await.map_err(|_| gone())
     }

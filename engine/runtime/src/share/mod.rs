@@ -36,7 +36,7 @@ use crate::error::RunResult;
 
 pub use crate::job::member::{Part, take_part};
 pub use crate::telemetry::mirror::Mirror;
-pub use codes::{FOREIGN, MEMBER_LOST};
+pub use codes::{FOREIGN, MEMBER_LOST, member_lost};
 pub use memory::joined;
 
 /// What an attempt begins with at a member.
