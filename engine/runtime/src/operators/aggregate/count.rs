@@ -66,10 +66,9 @@ impl Accumulator for Count {
     }
 
     fn load(&mut self, groups: &[u32], from: &mut Reader<'_>) -> RunResult<()> {
-        for group in groups {
-            let read = from.i64()?;
+        for (group, count) in groups.iter().zip(from.arrays::<8>(groups.len())?) {
             if let Some(state) = self.counts.get_mut(*group as usize) {
-                *state = read;
+                *state = i64::from_le_bytes(*count);
             }
         }
         Ok(())

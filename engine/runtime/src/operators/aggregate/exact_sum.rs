@@ -80,8 +80,9 @@ impl Accumulator for WideSum {
     }
 
     fn load(&mut self, groups: &[u32], from: &mut Reader<'_>) -> RunResult<()> {
-        for group in groups {
-            let (low, high, count) = (from.u64()?, from.i64()?, from.u64()?);
+        let saved = from.arrays::<8>(groups.len().saturating_mul(3))?.as_chunks::<3>().0;
+        for (group, [low, high, count]) in groups.iter().zip(saved) {
+            let (low, high, count) = (u64::from_le_bytes(*low), i64::from_le_bytes(*high), u64::from_le_bytes(*count));
             if let Some(state) = self.states.get_mut(*group as usize) {
                 *state = Wide { sum: (i128::from(high) << 64) | i128::from(low), count };
             }

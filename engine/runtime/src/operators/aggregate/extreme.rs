@@ -74,10 +74,9 @@ impl<const MAX: bool> Accumulator for Extreme<MAX> {
     }
 
     fn load(&mut self, groups: &[u32], from: &mut Reader<'_>) -> RunResult<()> {
-        for group in groups {
-            let (is_seen, word) = (from.flag()?, from.u64()?);
-            if is_seen {
-                self.offer(*group as usize, word);
+        for (group, [is_seen, word @ ..]) in groups.iter().zip(from.arrays::<9>(groups.len())?) {
+            if from.as_flag(*is_seen)? {
+                self.offer(*group as usize, u64::from_le_bytes(*word));
             }
         }
         Ok(())

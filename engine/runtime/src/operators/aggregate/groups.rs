@@ -184,6 +184,8 @@ impl Groups {
 
     /// Makes room for so many groups more, so that the table grows once and not by doubling.
     pub fn reserve(&mut self, more: usize) {
+        self.hashes.reserve(more);
+        self.keys.reserve(more);
         let slots = (self.len().saturating_add(more).saturating_mul(2) + 1).next_power_of_two();
         if slots > self.slots.len() {
             self.grow_to(slots);

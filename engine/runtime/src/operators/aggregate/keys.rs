@@ -55,7 +55,7 @@ fn brief(text: &[u8]) -> Brief {
 }
 
 /// One key column of a batch.
-enum KeyColumn {
+pub enum KeyColumn {
     /// See [`words`]; 0 where NULL.
     Words {
         words: Vec<u64>,
@@ -68,17 +68,20 @@ enum KeyColumn {
 }
 
 impl KeyColumn {
-    fn new(column: &Column) -> RunResult<Self> {
+    pub fn new(column: &Column) -> RunResult<Self> {
         let series = column.as_materialized_series().rechunk();
         if series.dtype() == &DataType::String {
             return Ok(KeyColumn::text(series.str()?.clone()));
         }
-        let mut words = words::encode(&series)?;
-        let valid: Option<Vec<bool>> = words::validity(&series).map(|bits| bits.iter().collect());
+        Ok(KeyColumn::words(words::encode(&series)?, words::validity(&series).map(|bits| bits.iter().collect())))
+    }
+
+    /// Of words, and where they are one; whatever stands where the key is NULL.
+    pub fn words(mut words: Vec<u64>, valid: Option<Vec<bool>>) -> Self {
         if let Some(valid) = &valid {
             words.iter_mut().zip(valid).filter(|(_, valid)| !**valid).for_each(|(word, _)| *word = 0);
         }
-        Ok(KeyColumn::Words { words, valid })
+        KeyColumn::Words { words, valid }
     }
 
     fn text(texts: StringChunked) -> Self {
@@ -127,12 +130,16 @@ pub struct BatchKeys {
 impl BatchKeys {
     /// The keys in these columns, all of one length. No columns are one key that every row shares.
     pub fn new<'a>(columns: impl IntoIterator<Item = &'a Column>, rows: usize) -> RunResult<Self> {
-        let columns: Vec<KeyColumn> = columns.into_iter().map(KeyColumn::new).collect::<RunResult<_>>()?;
+        Ok(BatchKeys::of(columns.into_iter().map(KeyColumn::new).collect::<RunResult<_>>()?, rows))
+    }
+
+    /// The keys of columns that are ready, all of one length.
+    pub fn of(columns: Vec<KeyColumn>, rows: usize) -> Self {
         let mut hashes = vec![SEED; rows];
         for column in &columns {
             column.add_hashes(&mut hashes);
         }
-        Ok(BatchKeys { columns, hashes })
+        BatchKeys { columns, hashes }
     }
 
     pub fn hashes(&self) -> &[u64] {
@@ -249,6 +256,16 @@ impl StoredColumn {
         let StoredColumn::Text { briefs, starts, long } = self else { return &[] };
         let (Some(brief), Some(start)) = (briefs.get(group).filter(|brief| is_long(**brief)), starts.get(group)) else { return &[] };
         long.get(*start..*start + *brief as u32 as usize).unwrap_or_default()
+    }
+
+    fn reserve(&mut self, more: usize) {
+        match self {
+            StoredColumn::Words { words, .. } => words.reserve(more),
+            StoredColumn::Text { briefs, starts, .. } => {
+                briefs.reserve(more);
+                starts.reserve(more);
+            }
+        }
     }
 
     /// Adds the rows whose key is not that of their group; `groups` are those of `rows`.
@@ -409,6 +426,11 @@ impl StoredKeys {
         for (column, new) in self.columns.iter_mut().zip(&batch.columns) {
             column.push(new, row);
         }
+    }
+
+    /// Makes room for so many keys more; what long texts take is not known before.
+    pub fn reserve(&mut self, more: usize) {
+        self.columns.iter_mut().for_each(|column| column.reserve(more));
     }
 
     pub fn equals(&self, group: usize, batch: &BatchKeys, row: usize) -> bool {

@@ -116,10 +116,10 @@ impl Accumulator for IntegerMean {
     }
 
     fn load(&mut self, groups: &[u32], from: &mut Reader<'_>) -> RunResult<()> {
-        for group in groups {
-            let read = WideMean { low: from.u64()?, high: from.i64()?, count: from.u64()? };
+        let saved = from.arrays::<8>(groups.len().saturating_mul(3))?.as_chunks::<3>().0;
+        for (group, [low, high, count]) in groups.iter().zip(saved) {
             if let Some(state) = self.states.get_mut(*group as usize) {
-                *state = read;
+                *state = WideMean { low: u64::from_le_bytes(*low), high: i64::from_le_bytes(*high), count: u64::from_le_bytes(*count) };
             }
         }
         Ok(())

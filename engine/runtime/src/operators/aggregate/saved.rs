@@ -8,7 +8,7 @@ use polars_arrow::bitmap::Bitmap;
 
 use super::cells::Cells;
 use super::groups::Groups;
-use super::keys::BatchKeys;
+use super::keys::{BatchKeys, KeyColumn};
 use super::words;
 use crate::error::RunResult;
 use crate::key::hash_keys;
@@ -93,18 +93,15 @@ pub fn load_keys(groups: &mut Groups, types: &[Type], from: &mut Reader<'_>) -> 
 
 /// The same of many records, whose keys are looked up together. Each reader stands behind its keys then.
 pub fn load_keys_of(groups: &mut Groups, types: &[Type], records: &mut [Reader<'_>]) -> RunResult<Vec<Vec<u32>>> {
-    let mut cells: Vec<Cells> = types.iter().map(|data_type| Cells::new(*data_type, 0)).collect();
+    let mut columns: Vec<Loaded> = types.iter().map(|data_type| Loaded::new(*data_type)).collect();
     let mut counts = Vec::with_capacity(records.len());
     for from in records {
         let count = from.count(1)?;
         counts.push(count);
-        for (data_type, cells) in types.iter().zip(&mut cells) {
-            load_values(*data_type, count, from, cells)?;
-        }
+        columns.iter_mut().try_for_each(|column| column.load(count, from))?;
     }
-    let columns: Vec<Column> = cells.into_iter().map(|cells| cells.finish("k")).collect::<RunResult<_>>()?;
     let all = counts.iter().sum();
-    let keys = BatchKeys::new(&columns, all)?;
+    let keys = BatchKeys::of(columns.into_iter().map(Loaded::into_keys).collect::<RunResult<_>>()?, all);
     let mut found = vec![0; all];
     groups.find(&keys, 0..all, &mut found)?;
     let mut rest = found.as_slice();
@@ -114,6 +111,41 @@ pub fn load_keys_of(groups: &mut Groups, types: &[Type], records: &mut [Reader<'
         own.to_vec()
     });
     Ok(each.collect())
+}
+
+/// A column of keys that is being read. Words are keys as they are.
+enum Loaded {
+    Words { words: Vec<u64>, valid: Vec<bool> },
+    Text(Cells),
+}
+
+impl Loaded {
+    fn new(data_type: Type) -> Loaded {
+        match data_type {
+            Type::Varchar => Loaded::Text(Cells::new(data_type, 0)),
+            _ => Loaded::Words { words: Vec::new(), valid: Vec::new() },
+        }
+    }
+
+    fn load(&mut self, count: usize, from: &mut Reader<'_>) -> RunResult<()> {
+        match self {
+            Loaded::Text(cells) => load_values(Type::Varchar, count, from, cells),
+            Loaded::Words { words, valid } => {
+                for [is_valid, word @ ..] in from.arrays::<9>(count)? {
+                    valid.push(from.as_flag(*is_valid)?);
+                    words.push(u64::from_le_bytes(*word));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn into_keys(self) -> RunResult<KeyColumn> {
+        match self {
+            Loaded::Words { words, valid } => Ok(KeyColumn::words(words, Some(valid).filter(|valid| valid.contains(&false)))),
+            Loaded::Text(cells) => KeyColumn::new(&cells.finish("k")?),
+        }
+    }
 }
 
 /// Reads as many values as [`SavedColumn::write`] wrote.
