@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that a fresh Debian or Ubuntu machine lacks: packages, Rust, Node.js, the WebAssembly target, npm's packages, libduckdb.
-#   setup.sh [run|test|bench]     what it is for; `test` also brings browser, display and checking tools
+#   setup.sh [run|test|bench|fuzz]     what it is for; `test` also brings browser, display and checking tools
 # Run again, it only looks, and is done in a second or two.
 . "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
 purpose=${1:-run}
@@ -134,8 +134,12 @@ tool() {
   rm -rf "$cache/tools-target"
 }
 tools() {
-  case $purpose in test) ;; *) return 0 ;; esac
   [ -z "${MILLRACE_NO_SETUP:-}" ] || return 0
+  case $purpose in
+    test) ;;
+    fuzz) tool cargo-fuzz 0.13.1 "1 min" || fail "cargo-fuzz could not be built" "cargo install cargo-fuzz"; return 0 ;;
+    *) return 0 ;;
+  esac
   tool cargo-deny 0.20.2 "5 min" || note "cargo-deny could not be built: the dependency rules will not be checked"
   tool tauri-driver 2.1.0 "30 s" || fail "tauri-driver could not be built" "cargo install tauri-driver, or name it in TAURI_DRIVER"
 }
