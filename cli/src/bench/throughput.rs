@@ -292,7 +292,11 @@ impl<'a> Bench<'a> {
 fn rate(rows: u64, once: Duration, twice: Duration) -> anyhow::Result<f64> {
     match twice.checked_sub(once).filter(|more| !more.is_zero()) {
         Some(more) => Ok(rows as f64 / more.as_secs_f64()),
-        None => bail!("{rows} rows are too few to tell a rate: twice as many took no longer; give more --events"),
+        None => bail!(
+            "{rows} rows are too few to tell a rate: they took {:.3} s, and twice as many {:.3} s; give more --events",
+            once.as_secs_f64(),
+            twice.as_secs_f64()
+        ),
     }
 }
 
