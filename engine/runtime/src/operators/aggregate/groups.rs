@@ -15,6 +15,10 @@ use super::keys::{BatchKeys, StoredKeys};
 use crate::error::{RunError, RunResult};
 
 const FIRST_SLOTS: usize = 64;
+/// A table of so many slots or more does not stay in a core's own cache.
+const FAR_SLOTS: usize = 1 << 16;
+/// Few enough that the first is still in the cache when the last has come.
+const TOUCHED_TOGETHER: usize = 64;
 const MOST_GROUPS: usize = u32::MAX as usize - 1;
 const TAG: u64 = 0xffff_ffff_0000_0000;
 
@@ -71,14 +75,18 @@ impl Groups {
         }
         self.opened.clear();
         let hashes = batch.hashes().get(rows.clone()).unwrap_or_default();
-        for ((row, hash), found) in rows.clone().zip(hashes).zip(found.iter_mut()) {
-            *found = match self.probe(*hash, |_| true) {
-                Probe::Group(group) => group,
-                Probe::Free(at) => {
-                    self.opened.push(row);
-                    self.open(at, *hash)
-                }
-            };
+        let together = hashes.chunks(TOUCHED_TOGETHER).zip(found.chunks_mut(TOUCHED_TOGETHER));
+        for (first, (hashes, found)) in (rows.start..).step_by(TOUCHED_TOGETHER).zip(together) {
+            self.touch(hashes);
+            for ((row, hash), found) in (first..).zip(hashes).zip(found) {
+                *found = match self.probe(*hash, |_| true) {
+                    Probe::Group(group) => group,
+                    Probe::Free(at) => {
+                        self.opened.push(row);
+                        self.open(at, *hash)
+                    }
+                };
+            }
         }
         for row in &self.opened {
             self.keys.push(batch, *row);
@@ -109,15 +117,18 @@ impl Groups {
         }
         let mut pairs = Vec::with_capacity(some.len());
         let hashes = other.hashes.get(some.clone()).unwrap_or_default();
-        for (theirs, hash) in some.zip(hashes) {
-            let group = match self.probe(*hash, |ours| self.keys.is_same(ours as usize, &other.keys, theirs)) {
-                Probe::Group(group) => group,
-                Probe::Free(at) => {
-                    self.keys.push_from(&other.keys, theirs);
-                    self.open(at, *hash)
-                }
-            };
-            pairs.push((theirs as u32, group));
+        for (first, hashes) in some.step_by(TOUCHED_TOGETHER).zip(hashes.chunks(TOUCHED_TOGETHER)) {
+            self.touch(hashes);
+            for (theirs, hash) in (first..).zip(hashes) {
+                let group = match self.probe(*hash, |ours| self.keys.is_same(ours as usize, &other.keys, theirs)) {
+                    Probe::Group(group) => group,
+                    Probe::Free(at) => {
+                        self.keys.push_from(&other.keys, theirs);
+                        self.open(at, *hash)
+                    }
+                };
+                pairs.push((theirs as u32, group));
+            }
         }
         Ok(pairs)
     }
@@ -138,6 +149,18 @@ impl Groups {
     /// How two groups' keys sort.
     pub fn compare(&self, a: u32, b: u32) -> Ordering {
         self.keys.compare(a as usize, b as usize)
+    }
+
+    /// Has the places of some hashes come into the cache. Loads that hang on nothing wait for memory together, and a probe's would wait one by
+    /// one: whether it ends at its first slot is a branch that cannot be foretold.
+    #[inline]
+    fn touch(&self, hashes: &[u64]) {
+        if self.slots.len() < FAR_SLOTS {
+            return;
+        }
+        let mask = self.slots.len() - 1;
+        let touched = hashes.iter().fold(0, |touched, hash| touched | self.slots.get(*hash as usize & mask).copied().unwrap_or(0));
+        std::hint::black_box(touched);
     }
 
     /// Walks from the hash's place to a group with this hash's tag that `is_it`, or to a free slot.
