@@ -145,7 +145,8 @@ impl QuarantineFile {
 pub fn describe(record: &BadRecord) -> String {
     let mut raw = record.raw.clone();
     json::cut(&mut raw, 120);
-    let shown = json!(raw);
+    // JSON within quotes would have every quote of its own escaped; anything else needs them to show where it ends.
+    let shown = if raw.starts_with('{') && !raw.contains(char::is_control) { raw } else { json!(raw).to_string() };
     if record.position.is_empty() {
         format!("{}: {shown}", record.reason)
     } else {

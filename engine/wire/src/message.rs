@@ -248,7 +248,7 @@ pub enum Event {
 /// A line of the Events screen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
-    /// Wall clock, microseconds since 1970.
+    /// Wall clock, microseconds since 1970; of the last time, if it happened more than once.
     pub at_us: i64,
     pub severity: NoticeSeverity,
     #[serde(default, skip_serializing_if = "Option::is_none")]

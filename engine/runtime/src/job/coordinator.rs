@@ -460,7 +460,8 @@ fn in_rows<'a>(failure: &'a Failure, reached: u64, base: u64, trail: &Trail, epo
 
 fn begins_again(epoch: u64, replayed: u64, wait: Duration, how: &str) -> String {
     let from = if epoch == 0 { "from its beginning".to_owned() } else { format!("from epoch {epoch}") };
-    format!("begins again {from} in {} ms, and reads {replayed} rows again{how}", wait.as_millis())
+    let rows = if replayed == 1 { "row" } else { "rows" };
+    format!("begins again {from} in {} ms, and reads {replayed} {rows} again{how}", wait.as_millis())
 }
 
 fn no_savepoint(name: &SavepointName) -> RunError {

@@ -41,7 +41,10 @@ impl NoticeBoard {
         let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let held = all.entry((node.cloned(), kind)).or_insert(Held { said_ns: 0, waiting: None });
         match &mut held.waiting {
-            Some(waiting) => waiting.count += count,
+            Some(waiting) => {
+                waiting.count += count;
+                waiting.at_us = self.clock.wall_us();
+            }
             none => {
                 let at_us = self.clock.wall_us();
                 *none = Some(Notice { at_us, severity, node: node.cloned(), kind: kind.to_owned(), message: message(), count });

@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_model::PortRef;
-use millrace_runtime::JobOptions;
 use millrace_runtime::connector::BadRecord;
 use millrace_runtime::telemetry::NoticeBoard;
 use millrace_runtime::telemetry::notices::NOTICE_QUEUE;
+use millrace_runtime::{Clock, JobOptions};
 use millrace_testkit::{Harness, ManualClock, Memory, Script, node};
 use millrace_wire::message::{NoticeSeverity, StopMode};
 use serde_json::json;
@@ -17,16 +17,19 @@ fn a_kind_of_notice_is_said_at_once_then_every_two_seconds_with_its_count() {
     let clock = ManualClock::default();
     let (board, mut reader) = NoticeBoard::new(Arc::new(clock.clone()));
     for count in 1..=3 {
+        clock.advance(Duration::from_millis(500));
         board.say(Some(&"flights".into()), NoticeSeverity::Warning, "bad_records", count, || format!("record {count}"));
     }
     let first = reader.try_recv().unwrap();
     assert_eq!((first.count, first.message.as_str()), (1, "record 1"));
     board.flush(false);
     assert!(reader.try_recv().is_err());
+    let third_us = clock.wall_us();
     clock.advance(Duration::from_secs(3));
     board.flush(false);
     let second = reader.try_recv().unwrap();
     assert_eq!((second.count, second.message.as_str()), (5, "record 2"));
+    assert_eq!(second.at_us, third_us, "the message is of the first, the time of the last");
 }
 
 #[test]

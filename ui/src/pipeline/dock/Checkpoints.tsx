@@ -105,8 +105,10 @@ function Row({ checkpoint }: { checkpoint: Checkpoint }): ReactElement {
       {checkpoint.cause !== undefined && (
         <tr className="checkpoint-failed">
           <td />
-          <td colSpan={9} className="checkpoint-cause error">
-            <Words text={checkpoint.cause} />
+          <td colSpan={9} className="error">
+            <div className="checkpoint-cause">
+              <Words text={checkpoint.cause} />
+            </div>
           </td>
         </tr>
       )}
