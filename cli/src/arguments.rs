@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use millrace_engine::model::field::ByteSize;
+use millrace_engine::cluster::trust::Role;
+use millrace_engine::model::field::{ByteSize, Duration};
 
 use crate::bench::BenchArguments;
+use crate::trust::role;
 
 /// Data streams, seen and run: pipelines without a screen, and the studio for a browser.
 #[derive(Debug, Parser)]
@@ -32,6 +34,10 @@ pub enum Command {
     Savepoint(SavepointArguments),
     /// Runs pipelines for studios and terminals elsewhere.
     Node(NodeArguments),
+    /// Makes a join token of a cluster, where its first node keeps its data
+    Token(TokenArguments),
+    /// Takes somebody's certificates of a cluster back, where its first node keeps its data
+    Revoke(RevokeArguments),
     /// Serves the studio to a browser on this computer.
     Studio(StudioArguments),
 }
@@ -64,7 +70,8 @@ pub struct RunArguments {
     /// Goes on without the state that a changed pipeline cannot keep
     #[arg(long)]
     pub allow_state_loss: bool,
-    /// Runs on a node: ws://ADDRESS:PORT. Its token is read from MILLRACE_TOKEN or --token-file
+    /// Runs on a node: ws://ADDRESS:PORT on this computer, wss://HOST:PORT elsewhere. Its token, or at the first time a join token, is read from
+    /// MILLRACE_TOKEN or --token-file
     #[arg(long, value_name = "ADDRESS")]
     pub on: Option<String>,
     /// A file that holds the node's token
@@ -135,13 +142,20 @@ pub struct SavepointArguments {
 
 #[derive(Debug, Args)]
 pub struct NodeArguments {
-    /// Where to listen; this machine's loopback only, until the cluster brings TLS
+    /// Where to listen; beyond this machine with --data alone
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
     pub listen: String,
-    /// Takes part in the runs that the node at this address leads: ws://ADDRESS:PORT. Its token is read from MILLRACE_TOKEN or --token
+    /// Where its certificate, its keys and its audit log lie. Without --join, a folder that is new makes a cluster of its own, with a join token
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Takes part in the runs that the node at this address leads: HOST:PORT with --data, ws://ADDRESS:PORT on this machine. The token is read from
+    /// MILLRACE_TOKEN or --token
     #[arg(long, value_name = "ADDRESS")]
     pub join: Option<String>,
-    /// The token of the node that is joined
+    /// Where others reach this node, if that is not where it listens: HOST:PORT
+    #[arg(long, value_name = "ADDRESS", requires = "data")]
+    pub advertise: Option<String>,
+    /// The token of the node that is joined, or a join token; with a certificate in --data none is needed any more
     #[arg(long, value_name = "TOKEN", env = "MILLRACE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// In how many tasks of each operator it takes part; one for each core if absent
@@ -150,6 +164,35 @@ pub struct NodeArguments {
     /// The most that state takes in memory, such as 2GiB, before windows put theirs on disk; half of the machine's if absent
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub state_memory: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct TokenArguments {
+    /// The first node's --data
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// What it lets one do: view, operate, admin; node takes part in runs
+    #[arg(long, value_name = "ROLE", default_value = "node", value_parser = role)]
+    pub role: Role,
+    /// How long it serves, once
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time)]
+    pub expires: std::time::Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct RevokeArguments {
+    /// The first node's --data
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Whose: a name that --list shows
+    #[arg(required_unless_present = "list")]
+    pub name: Option<String>,
+    /// Lists who has certificates
+    #[arg(long, conflicts_with = "name")]
+    pub list: bool,
+    /// With --list: as JSON, one line each
+    #[arg(long, requires = "list")]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -176,4 +219,9 @@ pub struct StudioArguments {
 /// A size with its unit, in bytes.
 pub fn size(text: &str) -> Result<u64, String> {
     ByteSize::parse(text).map(|size| size.bytes)
+}
+
+/// A span of time with its unit.
+fn time(text: &str) -> Result<std::time::Duration, String> {
+    Duration::parse(text).map(|time| std::time::Duration::from_micros(time.micros.unsigned_abs()))
 }

@@ -11,6 +11,7 @@ mod progress;
 mod run;
 mod savepoint;
 mod studio;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -58,6 +59,8 @@ async fn carry_out(command: Command) -> u8 {
         Command::Bench(arguments) => bench::bench(arguments).await,
         Command::Savepoint(arguments) => savepoint::savepoint(arguments).await,
         Command::Node(arguments) => node::serve(arguments).await,
+        Command::Token(arguments) => trust::token(&arguments),
+        Command::Revoke(arguments) => trust::revoke(&arguments),
         Command::Studio(arguments) => studio::serve(arguments).await,
     };
     outcome.unwrap_or_else(|error| {

@@ -1,46 +1,163 @@
 //! `millrace node`.
 
 use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_engine::cluster::share::{Enlistment, stay_enlisted};
-use millrace_engine::cluster::{ClientError, NodeOptions, serve as serve_node};
+use millrace_engine::cluster::trust::{Guard, JoinToken, Keyring, TrustError, folder_in, member};
+use millrace_engine::cluster::{ClientError, Credential, Node, NodeOptions, serve as serve_node};
 use millrace_engine::runtime::data_runtime::DataPriority;
+use tokio::net::{UdpSocket, lookup_host};
 
 use crate::arguments::NodeArguments;
 use crate::check::engine;
 use crate::exit;
 use crate::interrupt::interrupted;
 use crate::output::{complain, say};
+use crate::trust::own_label;
 
-/// Listens until Ctrl-C. Prints where, and the token that clients must show.
+/// How long the token serves that a cluster's first start prints.
+const FIRST_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// Listens until Ctrl-C. Prints where, and what lets others in.
 pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
     let engine = engine(Vec::new(), DataPriority::Equal, arguments.state_memory)?;
-    let node = match serve_node(&arguments.listen, engine.host().clone(), NodeOptions::default()).await {
+    let leader = arguments.join.as_deref().map(|join| Leader::read(join, arguments.data.is_some()));
+    let (guard, join_token) = match guard(&arguments, leader.as_ref()).await {
+        Ok(guard) => guard,
+        Err(error) => {
+            complain(format_args!("error[{}]: {error}", error.code()));
+            return Ok(exit::FAILED);
+        }
+    };
+    let options = NodeOptions { guard: guard.clone(), ..NodeOptions::default() };
+    let node = match serve_node(&arguments.listen, engine.host().clone(), options).await {
         Ok(node) => node,
         Err(error) => {
             complain(format_args!("error: {error}"));
             return Ok(exit::FAILED);
         }
     };
-    say(format_args!("listening ws://{}", node.address()))?;
-    say(format_args!("token {}", node.token().reveal()))?;
-    std::io::stdout().flush()?;
-    let Some(leader) = arguments.join else {
-        interrupted().await;
-        return Ok(exit::DONE);
-    };
-    let cores = || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    let own = Enlistment {
-        address: format!("ws://{}", node.address()),
-        token: node.token().clone(),
-        slots: arguments.slots.unwrap_or_else(cores),
-    };
-    let token = arguments.token.unwrap_or_default();
+    greet(&arguments, &node, guard.is_some(), join_token.as_ref())?;
     tokio::select! {
         () = interrupted() => {}
-        () = stay_enlisted(&leader, &token, &own, |enlisted| tell(&leader, enlisted)) => {}
+        () = take_part(&arguments, leader.as_ref(), &node, guard.as_ref()) => {}
+        () = tend(guard.as_ref(), leader.as_ref()) => {}
     }
     Ok(exit::DONE)
+}
+
+/// The node to join.
+struct Leader {
+    /// `wss://HOST:PORT`
+    address: String,
+    /// `HOST:PORT`
+    authority: String,
+    is_secure: bool,
+}
+
+impl Leader {
+    /// An address without a scheme is one with TLS if this node has a folder for its certificate.
+    fn read(join: &str, has_data: bool) -> Leader {
+        let join = join.trim_end_matches('/');
+        let (scheme, authority) = join.split_once("://").unwrap_or((if has_data { "wss" } else { "ws" }, join));
+        Leader { address: format!("{scheme}://{authority}"), authority: authority.to_owned(), is_secure: scheme == "wss" }
+    }
+}
+
+/// What the node knows of its cluster, once it is of one: that of the node that it joins, or one of its own.
+async fn guard(arguments: &NodeArguments, leader: Option<&Leader>) -> Result<(Option<Arc<Guard>>, Option<JoinToken>), ClientError> {
+    // Who joins a node of this machine by its token is of no cluster.
+    let Some(data) = arguments.data.as_deref().filter(|_| leader.is_none_or(|leader| leader.is_secure)) else { return Ok((None, None)) };
+    if let Some(leader) = leader {
+        join(data, leader, arguments.token.as_deref()).await?;
+    }
+    let (guard, token) = Guard::open(data, FIRST_TOKEN_LIFE)?;
+    Ok((Some(Arc::new(guard)), token))
+}
+
+/// Has the leader give a certificate, if there is none that serves.
+async fn join(data: &Path, leader: &Leader, token: Option<&str>) -> Result<(), ClientError> {
+    match member(&leader.authority, token, &own_label(), &Keyring::at(folder_in(data))).await {
+        Err(ClientError::Trust(error)) if matches!(*error, TrustError::NotJoined { .. }) => {
+            let why = "a node that has no certificate yet needs a join token to join it: --token MRJOIN-..";
+            Err(ClientError::Address { address: leader.address.clone(), why })
+        }
+        joined => joined.map(|_| ()),
+    }
+}
+
+fn greet(arguments: &NodeArguments, node: &Node, is_secure: bool, token: Option<&JoinToken>) -> anyhow::Result<()> {
+    let address = node.address();
+    say(format_args!("listening {}://{address}", if is_secure { "wss" } else { "ws" }))?;
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        say(format_args!("token {}", node.token().reveal()))?;
+    }
+    if let Some(token) = token {
+        // As it can be pasted on the next terminal: in a folder and at a port of its own.
+        let own = arguments.advertise.clone().unwrap_or_else(|| named(address));
+        let listen = if address.ip().is_loopback() { "127.0.0.1:0".to_owned() } else { format!("0.0.0.0:{}", address.port()) };
+        let data = format!("node-{}", token.id);
+        say(format_args!("join millrace node --listen {listen} --join {own} --token {} --data {data}", token.reveal()))?;
+    }
+    std::io::stdout().flush()?;
+    Ok(())
+}
+
+/// What others may call an address: one that is all of this machine's is called by its name.
+fn named(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("{}:{}", own_label(), address.port()) } else { address.to_string() }
+}
+
+/// Never ends, if there is nothing to take part in.
+async fn take_part(arguments: &NodeArguments, leader: Option<&Leader>, node: &Node, guard: Option<&Arc<Guard>>) {
+    let Some(leader) = leader else { return std::future::pending().await };
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    let slots = arguments.slots.unwrap_or_else(cores);
+    let token = arguments.token.clone().unwrap_or_default();
+    let credential = || match guard {
+        Some(guard) => {
+            let identity = guard.identity();
+            Credential::Certificate { expected: identity.given_by.clone(), identity }
+        }
+        None => Credential::Token(token.clone()),
+    };
+    let own = match guard {
+        Some(_) => {
+            let address = match &arguments.advertise {
+                Some(address) => address.clone(),
+                None => facing(node.address(), &leader.authority).await.to_string(),
+            };
+            Enlistment { address: format!("wss://{address}"), token: None, slots }
+        }
+        None => Enlistment { address: format!("ws://{}", node.address()), token: Some(node.token().clone()), slots },
+    };
+    stay_enlisted(&leader.address, credential, &own, |enlisted| tell(&leader.address, enlisted)).await;
+}
+
+/// Where a node that listens at all of this machine's addresses can be called from another one: nothing is sent for that.
+async fn facing(own: SocketAddr, leader: &str) -> SocketAddr {
+    let towards = async {
+        let leader = lookup_host(leader).await?.next().ok_or(std::io::ErrorKind::NotFound)?;
+        let any: IpAddr = if leader.is_ipv4() { [0, 0, 0, 0].into() } else { [0u16; 8].into() };
+        let socket = UdpSocket::bind((any, 0)).await?;
+        socket.connect(leader).await?;
+        socket.local_addr()
+    };
+    if !own.ip().is_unspecified() {
+        return own;
+    }
+    towards.await.map_or(own, |towards: SocketAddr| SocketAddr::new(towards.ip(), own.port()))
+}
+
+async fn tend(guard: Option<&Arc<Guard>>, leader: Option<&Leader>) {
+    match guard {
+        Some(guard) => guard.tend(leader.map(|leader| leader.authority.as_str())).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn tell(leader: &str, enlisted: Result<(), &ClientError>) {

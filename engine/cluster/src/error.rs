@@ -1,10 +1,13 @@
 //! What can go wrong between a client and an engine.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use millrace_model::{Blame, Diagnostic, Diagnostics};
 use millrace_wire::codes;
 use thiserror::Error;
+
+use crate::trust::{Refusal, TrustError};
 
 /// An error as the asking side sees it.
 #[derive(Debug, Clone, Error)]
@@ -15,6 +18,10 @@ pub enum ClientError {
     Unreachable { address: String, why: String },
     #[error("the node at {address} refused the token; copy the one that it printed when it started (MILLRACE_TOKEN or --token-file)")]
     Refused { address: String },
+    #[error("at {address}: {} [{}]", .refusal, .refusal.code())]
+    NotAdmitted { address: String, refusal: Refusal },
+    #[error("{0}")]
+    Trust(Arc<TrustError>),
     #[error("the node at {address} serves as many sessions as it may; try again later")]
     Full { address: String },
     #[error("the node at {address} speaks protocol {theirs}, and this program speaks {ours}; install the same release on both")]
@@ -35,6 +42,8 @@ impl ClientError {
             ClientError::Address { .. } => codes::ADDRESS,
             ClientError::Unreachable { .. } | ClientError::ContactLost { .. } => codes::CONTACT,
             ClientError::Refused { .. } => codes::REFUSED,
+            ClientError::NotAdmitted { refusal, .. } => refusal.code(),
+            ClientError::Trust(error) => error.code(),
             ClientError::Full { .. } => codes::LIMIT,
             ClientError::Protocol { .. } => codes::VERSION,
             ClientError::Rejected { diagnostics } => {
@@ -45,9 +54,11 @@ impl ClientError {
         }
     }
 
-    pub const fn blame(&self) -> Blame {
+    pub fn blame(&self) -> Blame {
         match self {
             ClientError::Address { .. } | ClientError::Refused { .. } | ClientError::Rejected { .. } => Blame::User,
+            ClientError::NotAdmitted { .. } => Blame::User,
+            ClientError::Trust(error) => error.blame(),
             ClientError::UnexpectedReply => Blame::Bug,
             _ => Blame::Environment,
         }
@@ -68,8 +79,8 @@ pub enum NodeError {
     #[error("{address} is no address to listen at; write one like 127.0.0.1:7400")]
     Address { address: String },
     #[error(
-        "{address} can be reached from other machines, and this release has no TLS to keep a token secret on the way (it comes with the \
-         cluster); listen at 127.0.0.1 and forward the port over SSH"
+        "{address} can be reached from other machines, and without --data a node has no certificate to speak TLS with; give it a folder \
+         (--data DIR), or listen at 127.0.0.1"
     )]
     BeyondLoopback { address: SocketAddr },
     #[error("cannot listen at {address}: {cause}")]

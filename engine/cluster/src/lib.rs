@@ -7,7 +7,7 @@
 //!
 //! Both ends are the same code either way ([`client`], [`host`]); what joins them is a [`link`] of bounded channels, and at a node a
 //! pair of pumps ([`socket`]) that encode what passes. Control (requests, replies, events, figures) and data (rows, files) share
-//! neither a queue nor a socket. A [`node`] is a listener that lets known peers in.
+//! neither a queue nor a socket. A [`node`] is a listener that lets known peers in; who they are, and what they may do, is [`trust`].
 //!
 //! What is not here: a run. The program hands in a [`launch::RunLauncher`].
 
@@ -21,6 +21,7 @@ pub mod link;
 pub mod node;
 pub mod share;
 pub mod socket;
+pub mod trust;
 
 pub use client::{Ended, EngineClient, FiguresSeen, JobView, RunFiles};
 pub use contact::Contact;
@@ -28,4 +29,4 @@ pub use data::{DataItem, DataPayload};
 pub use error::{ClientError, NodeError};
 pub use host::{EngineHost, HostLimits};
 pub use node::{Node, NodeOptions, serve};
-pub use socket::connect;
+pub use socket::{Credential, connect};

@@ -10,6 +10,20 @@ pub const LIMIT: &str = "MR0603";
 pub const CONTACT: &str = "MR0610";
 /// The node refused the token.
 pub const REFUSED: &str = "MR0611";
+/// A join token that was used before.
+pub const TOKEN_USED: &str = "MR0613";
+/// A join token that has expired.
+pub const TOKEN_EXPIRED: &str = "MR0614";
+/// A certificate that the cluster's authority did not give, or that is no longer valid.
+pub const FOREIGN_CERTIFICATE: &str = "MR0615";
+/// No certificate was shown where one is asked for.
+pub const NO_CERTIFICATE: &str = "MR0616";
+/// A certificate that was revoked.
+pub const REVOKED: &str = "MR0617";
+/// A link without TLS that comes from another machine.
+pub const PLAIN: &str = "MR0618";
+/// The role of who asks does not cover what is asked.
+pub const ROLE: &str = "MR0619";
 /// The address is none that may be used.
 pub const ADDRESS: &str = "MR0612";
 /// No such job on this engine, or not of this session.
@@ -28,5 +42,7 @@ pub const TOO_MUCH_INPUT: &str = "MR0632";
 pub const OUTPUT: &str = "MR0633";
 /// A node of the pipeline uses what only the asking process has.
 pub const STAYS_HERE: &str = "MR0634";
+/// The folder with certificates and keys cannot be used.
+pub const KEYRING: &str = "MR0640";
 /// The engine's own fault.
 pub const BUG: &str = "MR0690";

@@ -17,7 +17,7 @@ use super::session::Session;
 use super::staging::Staging;
 use crate::data::{DataItem, DataPayload};
 use crate::launch::{Run, RunEnd, Sample};
-use crate::link::{Answer, Answers, bare};
+use crate::link::{Answers, bare};
 
 /// How long the last notices of a run that is over are waited for.
 const LAST_NOTICES: Duration = Duration::from_secs(1);
@@ -215,11 +215,11 @@ pub async fn run(session: Arc<Session>, job: Arc<Job>, asked: RequestId) {
                 |panic| Reply::Failed { diagnostic: bug(&panic) },
                 |refused| refused.map_or_else(|reply| reply, |_| Reply::Done),
             );
-            session.answers.send(Answer::Reply { id: asked, reply }).await;
+            session.answer(asked, reply).await;
             return;
         }
     };
-    session.answers.send(Answer::Reply { id: asked, reply: Reply::Started { job: job.id } }).await;
+    session.answer(asked, Reply::Started { job: job.id }).await;
     let state = *run.watch_state().borrow();
     if !state.is_over() {
         session.event(Event::State { job: job.id, state }).await;

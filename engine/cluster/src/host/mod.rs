@@ -3,8 +3,10 @@
 //! A job belongs to the session that staged it; another session cannot see it. When a session ends, its jobs are aborted at once:
 //! nobody can take them up again, and the transport was patient before (see [`crate::socket`]).
 
+mod caller;
 pub(crate) mod files;
 mod job;
+mod noted;
 mod outputs;
 mod results;
 mod session;
@@ -18,6 +20,8 @@ use std::time::Duration;
 use millrace_runtime::Clock;
 use millrace_wire::message::{EngineDescription, JobId};
 use tokio::sync::Semaphore;
+
+pub use caller::Caller;
 
 use crate::launch::RunLauncher;
 use crate::link::HostEnd;
@@ -80,9 +84,14 @@ impl EngineHost {
         EngineHost { shared: Arc::new(Shared { options, next_job: AtomicU64::new(1), slots }) }
     }
 
-    /// Serves one session until its client is gone; then its jobs are being aborted.
+    /// Serves one session of this process until its client is gone; then its jobs are being aborted.
     pub async fn serve(&self, end: HostEnd) {
-        session::serve(self.shared.clone(), end).await;
+        self.serve_for(end, Caller::local()).await;
+    }
+
+    /// The same for somebody else.
+    pub async fn serve_for(&self, end: HostEnd, caller: Caller) {
+        session::serve(self.shared.clone(), end, caller).await;
     }
 }
 

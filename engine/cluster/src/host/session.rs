@@ -10,12 +10,14 @@ use millrace_runtime::files::Files;
 use millrace_wire::codes;
 use millrace_wire::message::{DataHeader, Event, InputFile, JobId, Reply, Request, RequestId, ShareId};
 
-use super::Shared;
 use super::job::{Job, Place};
+use super::noted::{Noted, noted};
 use super::staging::Staging;
+use super::{Caller, Shared};
 use crate::data::{DataItem, DataPayload, DataQueue};
 use crate::link::{Answer, Answers, Asked, HostEnd};
 use crate::share::{Taking, Wanted, take};
+use crate::socket::{Credential, Transport, connect_as};
 
 /// Most often that figures are sent.
 const MIN_FIGURES_INTERVAL: Duration = Duration::from_millis(10);
@@ -27,21 +29,30 @@ pub struct Session {
     jobs: Mutex<BTreeMap<JobId, Arc<Job>>>,
     /// The parts that this node takes in runs that the asking side leads.
     shares: Mutex<BTreeMap<ShareId, Taking>>,
+    caller: Caller,
+    /// What is under way that the audit log is told of once it is answered.
+    noted: Mutex<BTreeMap<RequestId, Noted>>,
 }
 
 /// Shares that one leader may have at a node.
 const MOST_SHARES: usize = 256;
 
-pub async fn serve(host: Arc<Shared>, mut end: HostEnd) {
+pub async fn serve(host: Arc<Shared>, mut end: HostEnd, caller: Caller) {
     let session = Arc::new(Session {
         host,
         answers: end.answers.clone(),
         data_out: end.data_out.0.clone(),
         jobs: Mutex::default(),
         shares: Mutex::default(),
+        caller,
+        noted: Mutex::default(),
     });
     let data = tokio::spawn(take_data(session.clone(), end.data_in.0.clone()));
     while let Some(asked) = end.requests.recv().await {
+        if let Err(refused) = session.admit(&asked) {
+            session.reply(asked.id, Err(refused)).await;
+            continue;
+        }
         session.clone().handle(asked).await;
     }
     data.abort();
@@ -92,13 +103,25 @@ impl Session {
         }
     }
 
-    /// Calls the node back: what it says of itself is true then.
+    /// Whether the asking side may ask that. What it changes is noted either way.
+    fn admit(&self, asked: &Asked) -> Result<(), Diagnostic> {
+        if let Some(noted) = noted(&asked.request) {
+            self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(asked.id, noted);
+        }
+        self.caller.check(&asked.request)
+    }
+
+    /// Calls the node back: what it says of itself is true then. A node with a certificate has to show the same one where it says that it listens.
     async fn enlist(&self, address: &str, token: &str, slots: u32) -> Answered {
         let refused = |error: &dyn std::fmt::Display| {
             Diagnostic::error(codes::NOT_NOW, format!("the node cannot be called back: {error}"))
                 .help("see that its address can be reached from here")
         };
-        let client = crate::socket::connect(address, token).await.map_err(|error| refused(&error))?;
+        let credential = match (self.caller.guard(), self.caller.who()) {
+            (Some(guard), Some(who)) => Credential::Certificate { identity: guard.identity(), expected: Some(who.name.clone()) },
+            _ => Credential::Token(token.to_owned()),
+        };
+        let client = connect_as(address, &credential, Transport::default()).await.map_err(|error| refused(&error))?;
         let member = self.host.options.crew.enlist(address, client, slots);
         tracing::info!(address, member = member.0, slots, "a node has enlisted");
         Ok(Reply::Done)
@@ -131,7 +154,14 @@ impl Session {
     }
 
     async fn reply(&self, id: RequestId, answered: Answered) {
-        let reply = answered.unwrap_or_else(|diagnostic| Reply::Failed { diagnostic });
+        self.answer(id, answered.unwrap_or_else(|diagnostic| Reply::Failed { diagnostic })).await;
+    }
+
+    pub async fn answer(&self, id: RequestId, reply: Reply) {
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        if let Some(noted) = noted {
+            noted.tell(&self.caller, &reply);
+        }
         self.answers.send(Answer::Reply { id, reply }).await;
     }
 

@@ -1,14 +1,12 @@
 //! From an accepted connection to a served session.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millrace_wire::FrameKind;
-use millrace_wire::message::{NEWEST_PROTOCOL, PROTOCOL_VERSION, is_spoken};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use millrace_wire::message::{PROTOCOL_VERSION, is_spoken};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -16,27 +14,26 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::NodeOptions;
-use super::door::{Door, Verdict};
+use super::arrival::{Arrived, arrive};
+use super::door::{Approach, Door, Refused, Verdict};
+use super::head::{read_head, refuse, write_head};
 use super::sessions::{Claim, Peer, Sessions};
 use super::token::{Token, hex, random};
-use crate::host::EngineHost;
+use crate::host::{Caller, EngineHost};
 use crate::link::link;
 use crate::socket::{
-    Arrival, NotResumed, PROTOCOL_HEADER, Pumps, RESUME_HEADER, Resumption, SESSION_HEADER, Side, WANTS_HEADER, control_config, data_config,
+    Arrival, NotResumed, PROTOCOL_HEADER, Pumps, RESUME_HEADER, Resumption, SESSION_HEADER, Side, WANTS_HEADER, Wire, control_config,
+    data_config,
 };
 
-/// Longest request head that is read.
-const MAX_HEAD_BYTES: usize = 16 << 10;
-/// Most headers in it.
-const MAX_HEADERS: usize = 64;
 /// Rest after an accept that failed, as when the process has no descriptors left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket = WebSocketStream<Wire>;
 
 /// What connections share.
 pub struct Rooms {
@@ -45,9 +42,15 @@ pub struct Rooms {
     options: NodeOptions,
     sessions: Arc<Semaphore>,
     /// Sessions whose data socket has yet to come.
-    half_open: Mutex<BTreeMap<String, oneshot::Sender<Socket>>>,
+    half_open: Mutex<BTreeMap<String, HalfOpen>>,
     /// Sessions that may be taken up again.
-    held: Sessions<TcpStream>,
+    held: Sessions<Wire>,
+}
+
+/// A session whose data socket has yet to come, from who began it.
+struct HalfOpen {
+    peer: Peer,
+    data: oneshot::Sender<Socket>,
 }
 
 impl Rooms {
@@ -56,7 +59,7 @@ impl Rooms {
         Rooms { door: Door::new(address, token), host, options, sessions, half_open: Mutex::default(), held: Sessions::default() }
     }
 
-    fn half_open(&self) -> MutexGuard<'_, BTreeMap<String, oneshot::Sender<Socket>>> {
+    fn half_open(&self) -> MutexGuard<'_, BTreeMap<String, HalfOpen>> {
         self.half_open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,33 +109,27 @@ struct Greeted {
     id: String,
     /// What the session can be taken up with; none if the peer speaks a protocol without that.
     key: Option<Token>,
-    peer: SocketAddr,
+    caller: Caller,
     _place: OwnedSemaphorePermit,
 }
 
 /// Reads the request, and opens what it may open. Gives a session if it began one.
-async fn greet(rooms: &Rooms, mut stream: TcpStream, peer: SocketAddr) -> Option<Greeted> {
-    let _ = stream.set_nodelay(true);
+async fn greet(rooms: &Rooms, stream: TcpStream, from: SocketAddr) -> Option<Greeted> {
+    let Arrived { mut stream, approach } = arrive(rooms.options.guard.as_ref(), stream, from).await?;
+    let caller = Caller::at(&approach, from, rooms.options.guard.clone());
     let (mut request, rest) = match read_head(&mut stream).await {
         Ok(head) => head,
         Err(error) => {
-            tracing::debug!(%peer, %error, "a connection sent no request");
-            refuse(&mut stream, StatusCode::BAD_REQUEST).await;
+            tracing::debug!(%from, %error, "a connection sent no request");
+            refuse(&mut stream, Refused::with(StatusCode::BAD_REQUEST, "it sends no request")).await;
             return None;
         }
     };
-    let protocol = agree(&mut request);
-    let opened = match rooms.door.judge(&request) {
-        Verdict::Refuse(status, why) => Err((status, why)),
-        Verdict::OpenControl if is_again(&request) => open_again(rooms, &mut stream, &request, protocol, FrameKind::Control).await,
-        Verdict::OpenData(_) if is_again(&request) => open_again(rooms, &mut stream, &request, protocol, FrameKind::Data).await,
-        Verdict::OpenControl => open_control(rooms, &mut stream, &request, protocol, peer).await,
-        Verdict::OpenData(session) => open_data(rooms, &mut stream, &request, protocol, &session).await,
-    };
-    match opened {
+    match open(rooms, &mut stream, &mut request, &approach).await {
         Ok(Opened::Control { id, key, data, place }) => {
             let control = upgraded(stream, rest, control_config()).await;
-            Some(Greeted { control, data, id, key, peer, _place: place })
+            caller.connected(None);
+            Some(Greeted { control, data, id, key, caller, _place: place })
         }
         Ok(Opened::Data { session }) => {
             // Gone if the session ended meanwhile: then the socket closes.
@@ -145,11 +142,23 @@ async fn greet(rooms: &Rooms, mut stream: TcpStream, peer: SocketAddr) -> Option
             let _ = line.send(upgraded(stream, rest, config).await);
             None
         }
-        Err((status, why)) => {
-            tracing::warn!(%peer, status = status.as_u16(), "a connection was refused: {why}");
-            refuse(&mut stream, status).await;
+        Err(refused) => {
+            tracing::warn!(%from, status = refused.status.as_u16(), code = refused.code(), "a connection was refused: {}", refused.why);
+            caller.connected(Some(refused));
+            refuse(&mut stream, refused).await;
             None
         }
+    }
+}
+
+async fn open(rooms: &Rooms, stream: &mut Wire, request: &mut Request<()>, approach: &Approach) -> Result<Opened, Refused> {
+    let (protocol, peer) = (agree(request), Peer::of(approach));
+    match rooms.door.judge(approach, request) {
+        Verdict::Refuse(refused) => Err(refused),
+        Verdict::OpenControl if is_again(request) => open_again(rooms, stream, request, protocol, &peer, FrameKind::Control).await,
+        Verdict::OpenData(_) if is_again(request) => open_again(rooms, stream, request, protocol, &peer, FrameKind::Data).await,
+        Verdict::OpenControl => open_control(rooms, stream, request, protocol, peer).await,
+        Verdict::OpenData(session) => open_data(rooms, stream, request, protocol, &peer, &session).await,
     }
 }
 
@@ -158,8 +167,6 @@ enum Opened {
     Data { session: oneshot::Sender<Socket> },
     Again { line: oneshot::Sender<Socket>, kind: FrameKind },
 }
-
-type Refusal = (StatusCode, &'static str);
 
 /// The protocol to speak with a peer. The door knows the oldest one alone, so a request that claims a newer one which is spoken here passes it as
 /// that; any other is left for the door to refuse.
@@ -191,44 +198,41 @@ fn is_again(request: &Request<()>) -> bool {
 /// A socket of a session is dialled again. Its line looks whether it can go on, and closes the connection that it had.
 async fn open_again(
     rooms: &Rooms,
-    stream: &mut TcpStream,
+    stream: &mut Wire,
     request: &Request<()>,
     protocol: u16,
+    peer: &Peer,
     kind: FrameKind,
-) -> Result<Opened, Refusal> {
+) -> Result<Opened, Refused> {
     let mut response = accept(request, protocol)?;
     let claim = only(request, RESUME_HEADER).and_then(Claim::parse).filter(|_| protocol > PROTOCOL_VERSION);
-    let claim = claim.ok_or((StatusCode::BAD_REQUEST, "what it would resume cannot be read"))?;
-    let unknown = (StatusCode::NOT_FOUND, "there is no such session to resume, or it is another's");
-    let line = rooms.held.find(&claim, &Peer::TokenHolder, kind).ok_or(unknown)?;
+    let claim = claim.ok_or(Refused::with(StatusCode::BAD_REQUEST, "what it would resume cannot be read"))?;
+    let unknown = Refused::with(StatusCode::NOT_FOUND, "there is no such session to resume, or it is another's");
+    let line = rooms.held.find(&claim, peer, kind).ok_or(unknown)?;
     let ((answer, answered), (sender, socket)) = (oneshot::channel(), oneshot::channel());
-    let busy = (StatusCode::SERVICE_UNAVAILABLE, "it resumes a session too often");
+    let busy = Refused::with(StatusCode::SERVICE_UNAVAILABLE, "it resumes a session too often");
     line.try_send(Arrival { wants: claim.wants, answer, socket }).map_err(|refused| match refused {
         TrySendError::Full(_) => busy,
         TrySendError::Closed(_) => unknown,
     })?;
     let wants = match answered.await {
         Ok(Ok(wants)) => wants,
-        Ok(Err(NotResumed::Impossible)) => return Err((StatusCode::CONFLICT, "it wants frames that are gone or were never sent")),
+        Ok(Err(NotResumed::Impossible)) => {
+            return Err(Refused::with(StatusCode::CONFLICT, "it wants frames that are gone or were never sent"));
+        }
         Ok(Err(NotResumed::TooOften)) => return Err(busy),
         Err(_) => return Err(unknown),
     };
     response.headers_mut().insert(HeaderName::from_static(WANTS_HEADER), HeaderValue::from(wants));
-    write_head(stream, &response).await.map_err(|_| (StatusCode::BAD_REQUEST, "it left"))?;
+    reply(stream, &response).await?;
     Ok(Opened::Again { line: sender, kind })
 }
 
-async fn open_control(
-    rooms: &Rooms,
-    stream: &mut TcpStream,
-    request: &Request<()>,
-    protocol: u16,
-    peer: SocketAddr,
-) -> Result<Opened, Refusal> {
+async fn open_control(rooms: &Rooms, stream: &mut Wire, request: &Request<()>, protocol: u16, peer: Peer) -> Result<Opened, Refused> {
     let mut response = accept(request, protocol)?;
-    let full = (StatusCode::SERVICE_UNAVAILABLE, "the node serves as many sessions as it may");
+    let full = Refused::with(StatusCode::SERVICE_UNAVAILABLE, "the node serves as many sessions as it may");
     let place = rooms.sessions.clone().try_acquire_owned().map_err(|_| full)?;
-    let no_randomness = (StatusCode::INTERNAL_SERVER_ERROR, "there is no randomness");
+    let no_randomness = Refused::with(StatusCode::INTERNAL_SERVER_ERROR, "there is no randomness");
     let id = random::<16>().map(|bytes| hex(&bytes)).map_err(|_| no_randomness)?;
     response.headers_mut().insert(HeaderName::from_static(SESSION_HEADER), header(&id)?);
     let mut key = None;
@@ -240,49 +244,66 @@ async fn open_control(
     let (sender, data) = oneshot::channel();
     {
         let mut half_open = rooms.half_open();
-        half_open.retain(|_, waiting| !waiting.is_closed());
-        half_open.insert(id.clone(), sender);
+        half_open.retain(|_, waiting| !waiting.data.is_closed());
+        half_open.insert(id.clone(), HalfOpen { peer, data: sender });
     }
-    tracing::debug!(%peer, "a session began");
-    write_head(stream, &response).await.map_err(|_| (StatusCode::BAD_REQUEST, "it left"))?;
+    reply(stream, &response).await?;
     Ok(Opened::Control { id, key, data, place })
 }
 
-fn header(digits: &str) -> Result<HeaderValue, Refusal> {
-    HeaderValue::from_str(digits).map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "digits are no header"))
+fn header(digits: &str) -> Result<HeaderValue, Refused> {
+    HeaderValue::from_str(digits).map_err(|_| Refused::with(StatusCode::INTERNAL_SERVER_ERROR, "digits are no header"))
 }
 
-async fn open_data(rooms: &Rooms, stream: &mut TcpStream, request: &Request<()>, protocol: u16, session: &str) -> Result<Opened, Refusal> {
+async fn open_data(
+    rooms: &Rooms,
+    stream: &mut Wire,
+    request: &Request<()>,
+    protocol: u16,
+    peer: &Peer,
+    session: &str,
+) -> Result<Opened, Refused> {
     let response = accept(request, protocol)?;
-    let waiting = rooms.half_open().remove(session).filter(|waiting| !waiting.is_closed());
-    let session = waiting.ok_or((StatusCode::NOT_FOUND, "no session waits for this data socket"))?;
-    write_head(stream, &response).await.map_err(|_| (StatusCode::BAD_REQUEST, "it left"))?;
-    Ok(Opened::Data { session })
+    let waiting = {
+        let mut half_open = rooms.half_open();
+        // Who did not begin it takes nobody's place.
+        let is_its = half_open.get(session).is_some_and(|waiting| waiting.peer == *peer && !waiting.data.is_closed());
+        is_its.then(|| half_open.remove(session)).flatten()
+    };
+    let waiting = waiting.ok_or(Refused::with(StatusCode::NOT_FOUND, "no session waits for this data socket"))?;
+    reply(stream, &response).await?;
+    Ok(Opened::Data { session: waiting.data })
 }
 
-fn accept(request: &Request<()>, protocol: u16) -> Result<Response<()>, Refusal> {
-    let mut response = create_response(request).map_err(|_| (StatusCode::BAD_REQUEST, "it is no WebSocket's request"))?;
+fn accept(request: &Request<()>, protocol: u16) -> Result<Response<()>, Refused> {
+    let response = create_response(request).map_err(|_| Refused::with(StatusCode::BAD_REQUEST, "it is no WebSocket's request"));
+    let mut response = response?;
     response.headers_mut().insert(HeaderName::from_static(PROTOCOL_HEADER), HeaderValue::from(protocol));
     Ok(response)
 }
 
-async fn upgraded(stream: TcpStream, rest: Vec<u8>, config: WebSocketConfig) -> Socket {
+async fn reply(stream: &mut Wire, response: &Response<()>) -> Result<(), Refused> {
+    write_head(stream, response).await.map_err(|_| Refused::with(StatusCode::BAD_REQUEST, "it left"))
+}
+
+async fn upgraded(stream: Wire, rest: Vec<u8>, config: WebSocketConfig) -> Socket {
     WebSocketStream::from_partially_read(stream, rest, Role::Server, Some(config)).await
 }
 
 async fn serve(rooms: Arc<Rooms>, greeted: Greeted) {
-    let Greeted { control, data, id, key, peer, _place } = greeted;
+    let Greeted { control, data, id, key, caller, _place } = greeted;
+    let from = caller.from();
     let came = timeout(rooms.options.handshake_patience, data).await;
     rooms.half_open().remove(&id);
     let Ok(Ok(data)) = came else {
-        tracing::warn!(%peer, "a session ended: its data socket did not come");
+        tracing::warn!(from, "a session ended: its data socket did not come");
         return;
     };
     let (client, host) = link();
     let side = Side::Node { out: client.answers, back: client.requests };
     let (_holding, resumption) = match key {
         Some(key) => {
-            let (holding, arriving) = rooms.held.hold(id, key, Peer::TokenHolder);
+            let (holding, arriving) = rooms.held.hold(id, key, caller.peer());
             (Some(holding), Resumption::Arrivals { control: arriving.control, data: arriving.data })
         }
         None => (None, Resumption::None),
@@ -291,75 +312,15 @@ async fn serve(rooms: Arc<Rooms>, greeted: Greeted) {
     let pumps =
         Pumps { control, data, side, data_out: client.data_in, data_in: client.data_out, patience, resumption, standing: standing.clone() };
     let served = tokio::spawn({
-        let engine = rooms.host.clone();
-        async move { engine.serve(host).await }
+        let (engine, caller) = (rooms.host.clone(), caller.clone());
+        async move { engine.serve_for(host, caller).await }
     });
-    let why = pumps.run().await;
-    tracing::info!(%peer, resumes = standing.resumes(), "a session ended: {why}");
+    let why = tokio::select! {
+        why = pumps.run() => why,
+        // Its connections go at once, and the door lets none of it in again.
+        () = caller.revoked() => "its certificate was revoked".to_owned(),
+    };
+    tracing::info!(from, resumes = standing.resumes(), "a session ended: {why}");
     // The pumps are gone, and with them the client's end: the host aborts the session's jobs.
     let _ = served.await;
-}
-
-/// Reads up to the empty line; what came after it belongs to the socket.
-async fn read_head(stream: &mut TcpStream) -> io::Result<(Request<()>, Vec<u8>)> {
-    let mut bytes = Vec::with_capacity(1024);
-    loop {
-        if let Some((request, length)) = parse_head(&bytes)? {
-            return Ok((request, bytes.split_off(length)));
-        }
-        if bytes.len() >= MAX_HEAD_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the request is too long"));
-        }
-        let room = (MAX_HEAD_BYTES - bytes.len()) as u64;
-        if (&mut *stream).take(room).read_buf(&mut bytes).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-fn parse_head(bytes: &[u8]) -> io::Result<Option<(Request<()>, usize)>> {
-    let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut head = httparse::Request::new(&mut headers);
-    let httparse::Status::Complete(length) = head.parse(bytes).map_err(|error| wrong(error.to_string()))? else {
-        return Ok(None);
-    };
-    // Before HTTP 1.1 there are no upgrades; a version that the parser knows is 1.0 or 1.1.
-    if head.version != Some(1) {
-        return Err(wrong("the request is not of HTTP 1.1".to_owned()));
-    }
-    let method = Method::from_bytes(head.method.unwrap_or_default().as_bytes()).map_err(|error| wrong(error.to_string()))?;
-    let mut request = Request::builder().method(method).uri(head.path.unwrap_or_default());
-    for header in head.headers.iter() {
-        request = request.header(header.name, header.value);
-    }
-    request.body(()).map(|request| Some((request, length))).map_err(|error| wrong(error.to_string()))
-}
-
-async fn write_head(stream: &mut TcpStream, response: &Response<()>) -> io::Result<()> {
-    let mut head = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
-    for (name, value) in response.headers() {
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
-    stream.write_all(&head).await?;
-    stream.flush().await
-}
-
-/// An empty answer. Only who showed the token gets past the door far enough to be told the protocol.
-async fn refuse(stream: &mut TcpStream, status: StatusCode) {
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert("content-length", HeaderValue::from_static("0"));
-    headers.insert("connection", HeaderValue::from_static("close"));
-    if status == StatusCode::UPGRADE_REQUIRED {
-        headers.insert(HeaderName::from_static(PROTOCOL_HEADER), HeaderValue::from(NEWEST_PROTOCOL));
-    }
-    // The peer may be gone; then there is nobody to tell.
-    let _ = write_head(stream, &response).await;
-    let _ = stream.shutdown().await;
 }

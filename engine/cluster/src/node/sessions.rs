@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use millrace_wire::FrameKind;
 use tokio::sync::mpsc;
 
+use super::door::Approach;
 use super::token::Token;
 use crate::socket::Arrival;
+use crate::trust::Name;
 
 /// Peers that wait for one line to look at them.
 const MAX_ARRIVALS: usize = 4;
@@ -17,6 +19,17 @@ const MAX_ARRIVALS: usize = 4;
 pub enum Peer {
     /// Somebody who showed the node's token: all who do are one.
     TokenHolder,
+    /// Who holds the certificate of this name.
+    Member(Name),
+}
+
+impl Peer {
+    pub fn of(approach: &Approach) -> Peer {
+        match approach {
+            Approach::Plain(_) => Peer::TokenHolder,
+            Approach::Member(who) => Peer::Member(who.name.clone()),
+        }
+    }
 }
 
 /// What a request to resume says: `ID KEY WANTS`.
@@ -109,6 +122,7 @@ mod tests {
         let (holding, _arriving) = sessions.hold("one".to_owned(), key.clone(), Peer::TokenHolder);
         assert!(sessions.find(&claim(&key), &Peer::TokenHolder, FrameKind::Control).is_some());
         assert!(sessions.find(&claim(&Token::random().unwrap()), &Peer::TokenHolder, FrameKind::Control).is_none());
+        assert!(sessions.find(&claim(&key), &Peer::Member(Name::parse("other").unwrap()), FrameKind::Control).is_none());
         drop(holding);
         assert!(sessions.find(&claim(&key), &Peer::TokenHolder, FrameKind::Data).is_none());
     }

@@ -39,6 +39,14 @@ impl Token {
         hex(&self.0)
     }
 
+    pub const fn from_bytes(bytes: [u8; BYTES]) -> Token {
+        Token(bytes)
+    }
+
+    pub const fn bytes(&self) -> &[u8; BYTES] {
+        &self.0
+    }
+
     /// Whether both are the same, in a time that does not tell how much of it is.
     pub fn is_same(&self, other: &Token) -> bool {
         self.0.ct_eq(&other.0).into()

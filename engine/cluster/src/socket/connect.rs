@@ -7,8 +7,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millrace_wire::FrameKind;
 use millrace_wire::message::{NEWEST_PROTOCOL, PROTOCOL_VERSION, is_spoken};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsStream;
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::http::{Request, StatusCode, Uri};
@@ -17,12 +19,13 @@ use tokio_tungstenite::tungstenite::{Error, client::IntoClientRequest};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::{
-    CONTROL_PATH, DATA_PATH, HANDSHAKE_PATIENCE, PROTOCOL_HEADER, Patience, Pumps, RESUME_HEADER, Redial, Redialled, Resumption,
-    SESSION_HEADER, Side, WANTS_HEADER, control_config, data_config,
+    CODE_HEADER, CONTROL_PATH, DATA_PATH, HANDSHAKE_PATIENCE, PROTOCOL_HEADER, Patience, Pumps, RESUME_HEADER, Redial, Redialled,
+    Resumption, SESSION_HEADER, Side, WANTS_HEADER, Wire, control_config, data_config,
 };
 use crate::client::{Disk, EngineClient};
 use crate::error::ClientError;
 use crate::link::link;
+use crate::trust::{Identity, Name, Refusal, handshake, session_config};
 
 /// How to speak to a node.
 #[derive(Debug, Clone, Copy)]
@@ -38,14 +41,32 @@ impl Default for Transport {
     }
 }
 
+/// What lets this side in.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// The token that a node of this machine printed; without TLS (`ws://`).
+    Token(String),
+    /// A certificate of the node's cluster (`wss://`).
+    Certificate {
+        identity: Arc<Identity>,
+        /// Which node it must be that answers, where that is known.
+        expected: Option<Name>,
+    },
+}
+
 /// Opens a session with the node at `address` (`ws://127.0.0.1:7400`), by the token that it printed.
 pub async fn connect(address: &str, token: &str) -> Result<EngineClient, ClientError> {
     connect_with(address, token, Transport::default()).await
 }
 
 pub async fn connect_with(address: &str, token: &str, transport: Transport) -> Result<EngineClient, ClientError> {
-    let authority = authority(address)?;
-    let mut dial = Dial { address: address.to_owned(), authority, token: token.trim().to_owned(), protocol: transport.protocol };
+    connect_as(address, &Credential::Token(token.to_owned()), transport).await
+}
+
+/// Opens a session with the node at `address`: `ws://127.0.0.1:7400` by a token, `wss://HOST:7400` by a certificate.
+pub async fn connect_as(address: &str, credential: &Credential, transport: Transport) -> Result<EngineClient, ClientError> {
+    let (authority, way) = way(address, credential)?;
+    let mut dial = Dial { address: address.to_owned(), authority, way, protocol: transport.protocol };
     let (control, response) = match dial.open(CONTROL_PATH, &[], control_config()).await {
         // The release before does not know what this one speaks, and says what it does.
         Err(ClientError::Protocol { theirs, .. }) if dial.can_speak(&theirs) => {
@@ -74,49 +95,69 @@ pub async fn connect_with(address: &str, token: &str, transport: Transport) -> R
     Ok(EngineClient::new(client_end, Disk::Apart))
 }
 
-/// The part of the address that is dialled: `127.0.0.1:7400`.
-fn authority(address: &str) -> Result<String, ClientError> {
+/// The part of the address that is dialled (`127.0.0.1:7400`), and how to speak there.
+fn way(address: &str, credential: &Credential) -> Result<(String, Way), ClientError> {
     let wrong = |why| ClientError::Address { address: address.to_owned(), why };
-    let uri: Uri = address.parse().map_err(|_| wrong("write one like ws://127.0.0.1:7400"))?;
-    match uri.scheme_str() {
-        Some("ws") => {}
-        Some("wss") => return Err(wrong("this release has no TLS; write ws://127.0.0.1:PORT and forward the port over SSH")),
-        _ => return Err(wrong("write one like ws://127.0.0.1:7400")),
-    }
+    let uri: Uri = address.parse().map_err(|_| wrong("write one like wss://HOST:7400, or ws://127.0.0.1:7400"))?;
+    let way = match (uri.scheme_str(), credential) {
+        (Some("ws"), Credential::Token(token)) => Way::Plain { token: token.trim().to_owned() },
+        (Some("wss"), Credential::Certificate { identity, expected }) => Way::Tls(session_config(identity, expected.clone())?),
+        (Some("wss"), Credential::Token(_)) => return Err(wrong("at wss:// a certificate is shown: join with a join token first")),
+        (Some("ws"), Credential::Certificate { .. }) => return Err(wrong("a certificate is shown at wss:// alone")),
+        _ => return Err(wrong("write one like wss://HOST:7400, or ws://127.0.0.1:7400")),
+    };
     let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else {
         return Err(wrong("it has no port; write one like ws://127.0.0.1:7400"));
     };
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() || uri.authority().is_some_and(|it| it.as_str().contains('@')) {
         return Err(wrong("a host and a port is all there may be"));
     }
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if host != "localhost" && !bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+    if matches!(way, Way::Plain { .. }) && !is_of_this_machine(host) {
         // The token would cross the network for all to read.
-        return Err(wrong("without TLS a token may not leave this machine; forward the node's port over SSH and use ws://127.0.0.1:PORT"));
+        return Err(wrong("without TLS a token may not leave this machine; write wss:// and join with a join token"));
     }
-    Ok(format!("{host}:{port}"))
+    Ok((format!("{host}:{port}"), way))
 }
 
-#[derive(Debug)]
+fn is_of_this_machine(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// How a node is spoken to.
+enum Way {
+    Plain { token: String },
+    Tls(Arc<ClientConfig>),
+}
+
 struct Dial {
     address: String,
     authority: String,
-    token: String,
+    way: Way,
     protocol: u16,
 }
 
-type Opened = (WebSocketStream<TcpStream>, Response);
+type Opened = (WebSocketStream<Wire>, Response);
 
 impl Dial {
+    fn is_of_this_machine(&self) -> bool {
+        self.authority.rsplit_once(':').is_some_and(|(host, _)| is_of_this_machine(host))
+    }
+
     fn unreachable(&self, why: impl ToString) -> ClientError {
         ClientError::Unreachable { address: self.address.clone(), why: why.to_string() }
     }
 
+    fn not_admitted(&self, refusal: Refusal) -> ClientError {
+        ClientError::NotAdmitted { address: self.address.clone(), refusal }
+    }
+
     fn request(&self, path: &str, headers: &[(&str, &str)]) -> Result<Request<()>, ClientError> {
         let uri: Uri = format!("ws://{}{path}", self.authority).parse().map_err(|error| self.unreachable(error))?;
-        let mut request = ClientRequestBuilder::new(uri)
-            .with_header("Authorization", format!("Bearer {}", self.token))
-            .with_header(PROTOCOL_HEADER, self.protocol.to_string());
+        let mut request = ClientRequestBuilder::new(uri).with_header(PROTOCOL_HEADER, self.protocol.to_string());
+        if let Way::Plain { token } = &self.way {
+            request = request.with_header("Authorization", format!("Bearer {token}"));
+        }
         for (name, value) in headers {
             request = request.with_header(*name, *value);
         }
@@ -129,7 +170,11 @@ impl Dial {
         let dialled = timeout(HANDSHAKE_PATIENCE, async {
             let stream = TcpStream::connect(&self.authority).await.map_err(Error::Io)?;
             stream.set_nodelay(true).map_err(Error::Io)?;
-            client_async_with_config(request, stream, Some(config)).await
+            let wire = match &self.way {
+                Way::Plain { .. } => Wire::Plain(stream),
+                Way::Tls(config) => Wire::Tls(Box::new(TlsStream::Client(handshake(stream, config.clone()).await.map_err(Error::Io)?))),
+            };
+            client_async_with_config(request, wire, Some(config)).await
         });
         dialled.await.map_err(|_| self.unreachable(format!("no answer within {} s", HANDSHAKE_PATIENCE.as_secs())))
     }
@@ -141,7 +186,10 @@ impl Dial {
                 Ok((socket, response))
             }
             Err(Error::Http(response)) => Err(self.refusal(&response)),
-            Err(Error::Io(error)) => Err(self.unreachable(error)),
+            Err(Error::Io(error)) => Err(match Refusal::of_handshake(&error) {
+                Some(refusal) => self.not_admitted(refusal),
+                None => self.unreachable(error),
+            }),
             Err(error) => Err(self.unreachable(format!("it does not answer as a node does ({error})"))),
         }
     }
@@ -168,6 +216,9 @@ impl Dial {
 
     fn refusal<T>(&self, response: &tokio_tungstenite::tungstenite::http::Response<T>) -> ClientError {
         let address = self.address.clone();
+        if response.headers().get(CODE_HEADER).is_some_and(|code| code == Refusal::Plain.code()) {
+            return self.not_admitted(Refusal::Plain);
+        }
         match response.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ClientError::Refused { address },
             StatusCode::SERVICE_UNAVAILABLE => ClientError::Full { address },
@@ -195,8 +246,8 @@ impl std::fmt::Debug for Again {
 }
 
 #[async_trait]
-impl Redial<TcpStream> for Again {
-    async fn dial(&self, kind: FrameKind, wants: u64) -> Redialled<TcpStream> {
+impl Redial<Wire> for Again {
+    async fn dial(&self, kind: FrameKind, wants: u64) -> Redialled<Wire> {
         let resume = format!("{} {} {wants}", self.session, self.key);
         let resume = (RESUME_HEADER, resume.as_str());
         // The control socket's first request names no session, and neither does this one: the header does.
@@ -213,8 +264,14 @@ impl Redial<TcpStream> for Again {
                     None => Redialled::Gone("what answers there now is not the node that this session is with".to_owned()),
                 }
             }
-            // Every address that may be dialled without TLS is of this machine.
-            Ok(Err(Error::Io(error))) if error.kind() == ErrorKind::ConnectionRefused => Redialled::NobodyListens(error.to_string()),
+            // Elsewhere a machine that is starting, or what stands before it, refuses, too.
+            Ok(Err(Error::Io(error))) if error.kind() == ErrorKind::ConnectionRefused && self.dial.is_of_this_machine() => {
+                Redialled::NobodyListens(error.to_string())
+            }
+            Ok(Err(Error::Io(error))) => match Refusal::of_handshake(&error) {
+                Some(refusal) => Redialled::Gone(format!("{refusal} [{}]", refusal.code())),
+                None => Redialled::Later(error.to_string()),
+            },
             Ok(Err(Error::Http(response))) => refused(response.status()),
             Ok(Err(error)) => Redialled::Later(error.to_string()),
             Err(error) => Redialled::Later(error.to_string()),
@@ -222,7 +279,7 @@ impl Redial<TcpStream> for Again {
     }
 }
 
-fn refused(status: StatusCode) -> Redialled<TcpStream> {
+fn refused(status: StatusCode) -> Redialled<Wire> {
     match status {
         StatusCode::NOT_FOUND => Redialled::Gone("the node was restarted, or has given the session up: it does not know it".to_owned()),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::UPGRADE_REQUIRED => {

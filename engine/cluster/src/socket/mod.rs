@@ -21,17 +21,20 @@ mod over;
 mod patience;
 mod pump;
 mod rows;
+mod stream;
 
 use std::time::Duration;
 
 use millrace_wire::frame::{MAX_CONTROL_FRAME_BYTES, MAX_DATA_FRAME_BYTES};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-pub use connect::{Transport, connect, connect_with};
+pub use connect::{Credential, Transport, connect, connect_as, connect_with};
 pub use line::{Arrival, NotResumed, Redial, Redialled};
 pub use over::Over;
 pub use patience::Patience;
+pub(crate) use patience::Rate;
 pub use pump::{Pumps, Resumption, Side};
+pub use stream::Wire;
 
 use over::Close;
 
@@ -44,6 +47,8 @@ pub const SESSION_HEADER: &str = "x-millrace-session";
 pub const RESUME_HEADER: &str = "x-millrace-resume";
 /// From the node to who resumes: the number of the frame that it wants next.
 pub const WANTS_HEADER: &str = "x-millrace-wants";
+/// From the node to whom it refuses, where it may know why: a code.
+pub const CODE_HEADER: &str = "x-millrace-code";
 pub const CONTROL_PATH: &str = "/control";
 pub const DATA_PATH: &str = "/data";
 
