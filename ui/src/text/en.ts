@@ -451,7 +451,7 @@ export const en = {
   },
   targets: {
     title: 'Add a node',
-    text: 'Start one with `millrace node --listen ADDRESS`. It prints its address and a token.',
+    text: 'Start one with `millrace node --listen ADDRESS`. It prints its address and a token. At `wss://` enter a join token, once.',
     address: 'Address',
     token: 'Token',
     add: 'Connect',
