@@ -12,4 +12,5 @@ mod estimates;
 mod extremes;
 mod kept_rows;
 mod lateness;
+mod trust;
 mod windows;
