@@ -111,6 +111,7 @@ fn the_top_level_holds_what_the_plan_names() {
         "cli",
         "tests",
         "examples",
+        "fuzz",
         "docs",
         "scripts",
         "tools",
