@@ -19,7 +19,7 @@ use crate::job::wiring::connections;
 use crate::quarantine::QuarantineFile;
 use crate::registry::Entry;
 use crate::share::edges::FarEnds;
-use crate::share::{EdgeId, Edges, FarMember, MemberOrder, MemberReport, Mirror, ShareStart, member_lost};
+use crate::share::{EdgeId, Edges, FarMember, MEMBER_LOST, MemberOrder, MemberReport, Mirror, ShareStart, member_lost};
 use crate::task::boundary::failure;
 use crate::task::{StopReceiver, Stopping, TaskReport};
 
@@ -263,7 +263,8 @@ impl Listener {
         if self.running == 0 {
             return;
         }
-        let error = self.fault.take().unwrap_or_else(|| lost(self.member));
+        // A channel may be found closed before the reports are: that is the same loss, told by who it is that is gone.
+        let error = self.fault.take().filter(|fault| fault.code() != MEMBER_LOST).unwrap_or_else(|| lost(self.member));
         let failure = failure(&error, &self.node(), &crate::chain::CurrentWork::default());
         let _ = self.reports.send(TaskReport::Failed(Box::new(failure))).await;
         for _ in 1..self.running {
