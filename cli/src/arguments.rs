@@ -138,6 +138,9 @@ pub struct NodeArguments {
     /// Where to listen; this machine's loopback only, until the cluster brings TLS
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
     pub listen: String,
+    /// How others reach this node where that is not where it listens, as through a forwarded port: ws://ADDRESS:PORT
+    #[arg(long, value_name = "ADDRESS")]
+    pub advertise: Option<String>,
     /// Takes part in the runs that the node at this address leads: ws://ADDRESS:PORT. Its token is read from MILLRACE_TOKEN or --token
     #[arg(long, value_name = "ADDRESS")]
     pub join: Option<String>,

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use millrace_engine::cluster::share::{Enlistment, stay_enlisted};
+use millrace_engine::cluster::socket::authority;
 use millrace_engine::cluster::{ClientError, NodeOptions, serve as serve_node};
 use millrace_engine::runtime::data_runtime::DataPriority;
 
@@ -15,7 +16,15 @@ use crate::output::{complain, say};
 /// Listens until Ctrl-C. Prints where, and the token that clients must show.
 pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
     let engine = engine(Vec::new(), DataPriority::Equal, arguments.state_memory)?;
-    let node = match serve_node(&arguments.listen, engine.host().clone(), NodeOptions::default()).await {
+    let advertised = match arguments.advertise.as_deref().map(authority).transpose() {
+        Ok(advertised) => advertised,
+        Err(error) => {
+            complain(format_args!("error: {error}"));
+            return Ok(exit::USAGE);
+        }
+    };
+    let options = NodeOptions { advertised, ..NodeOptions::default() };
+    let node = match serve_node(&arguments.listen, engine.host().clone(), options).await {
         Ok(node) => node,
         Err(error) => {
             complain(format_args!("error: {error}"));
@@ -31,7 +40,7 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
     };
     let cores = || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let own = Enlistment {
-        address: format!("ws://{}", node.address()),
+        address: arguments.advertise.unwrap_or_else(|| format!("ws://{}", node.address())),
         token: node.token().clone(),
         slots: arguments.slots.unwrap_or_else(cores),
     };

@@ -22,6 +22,8 @@ pub use token::Token;
 pub struct NodeOptions {
     /// A new one is made if absent.
     pub token: Option<Token>,
+    /// The host and port under which others reach this node, where that is not where it listens (a forwarded port): `127.0.0.1:7400`.
+    pub advertised: Option<String>,
     /// Sessions at once. One more is told so.
     pub max_sessions: usize,
     /// Connections that have not yet shown a token. One more ends the oldest of them.
@@ -32,7 +34,14 @@ pub struct NodeOptions {
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        NodeOptions { token: None, max_sessions: 32, max_handshakes: 64, handshake_patience: HANDSHAKE_PATIENCE, patience: Patience::NODE }
+        NodeOptions {
+            token: None,
+            advertised: None,
+            max_sessions: 32,
+            max_handshakes: 64,
+            handshake_patience: HANDSHAKE_PATIENCE,
+            patience: Patience::NODE,
+        }
     }
 }
 

@@ -74,8 +74,11 @@ pub async fn connect_with(address: &str, token: &str, transport: Transport) -> R
     Ok(EngineClient::new(client_end, Disk::Apart))
 }
 
-/// The part of the address that is dialled: `127.0.0.1:7400`.
-fn authority(address: &str) -> Result<String, ClientError> {
+/// The part of an address (`ws://127.0.0.1:7400`) that is dialled: `127.0.0.1:7400`.
+///
+/// # Errors
+/// If it is no address of a node, or one that this release does not dial.
+pub fn authority(address: &str) -> Result<String, ClientError> {
     let wrong = |why| ClientError::Address { address: address.to_owned(), why };
     let uri: Uri = address.parse().map_err(|_| wrong("write one like ws://127.0.0.1:7400"))?;
     match uri.scheme_str() {

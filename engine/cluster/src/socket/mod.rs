@@ -27,7 +27,7 @@ use std::time::Duration;
 use millrace_wire::frame::{MAX_CONTROL_FRAME_BYTES, MAX_DATA_FRAME_BYTES};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-pub use connect::{Transport, connect, connect_with};
+pub use connect::{Transport, authority, connect, connect_with};
 pub use line::{Arrival, NotResumed, Redial, Redialled};
 pub use over::Over;
 pub use patience::Patience;
