@@ -14,7 +14,9 @@ use super::Shared;
 use super::job::{Job, Place};
 use super::staging::Staging;
 use crate::data::{DataItem, DataPayload, DataQueue};
+use crate::error::ClientError;
 use crate::link::{Answer, Answers, Asked, HostEnd};
+use crate::node::Token;
 use crate::share::{Taking, Wanted, take};
 
 /// Most often that figures are sent.
@@ -92,14 +94,20 @@ impl Session {
         }
     }
 
-    /// Calls the node back: what it says of itself is true then.
+    /// Calls the node back, unless it is in reach already: what it says of itself is true then.
     async fn enlist(&self, address: &str, token: &str, slots: u32) -> Answered {
         let refused = |error: &dyn std::fmt::Display| {
             Diagnostic::error(codes::NOT_NOW, format!("the node cannot be called back: {error}"))
                 .help("see that its address can be reached from here")
         };
+        let crew = &self.host.options.crew;
+        // No node has another kind of token.
+        let own = Token::parse(token).ok_or_else(|| refused(&ClientError::Refused { address: address.to_owned() }))?;
+        if crew.has(address, &own, slots) {
+            return Ok(Reply::Done);
+        }
         let client = crate::socket::connect(address, token).await.map_err(|error| refused(&error))?;
-        let member = self.host.options.crew.enlist(address, client, slots);
+        let member = crew.enlist(address, own, client, slots);
         tracing::info!(address, member = member.0, slots, "a node has enlisted");
         Ok(Reply::Done)
     }

@@ -15,6 +15,7 @@ use millrace_wire::message::{Deployment, ShareId};
 use tokio::sync::mpsc;
 
 use crate::client::EngineClient;
+use crate::node::Token;
 
 /// Orders under way to a member.
 const ORDERS: usize = 16;
@@ -36,6 +37,8 @@ struct Enlisted {
 #[derive(Clone)]
 struct Hand {
     address: String,
+    /// Tells a node that was restarted at the same address from the one before: each start makes its own.
+    token: Token,
     client: EngineClient,
     slots: u32,
 }
@@ -45,13 +48,19 @@ impl Crew {
         self.enlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether this very node is in reach, so that it need not be called back.
+    pub fn has(&self, address: &str, token: &Token, slots: u32) -> bool {
+        let is_it = |hand: &Hand| hand.address == address && hand.slots == slots.max(1) && hand.token.is_same(token);
+        self.enlisted().nodes.values().any(|hand| is_it(hand) && !hand.client.contact().borrow().is_lost())
+    }
+
     /// Takes a node on, in place of what was at that address before. `slots`: of how many tasks of each operator it takes part.
-    pub fn enlist(&self, address: &str, client: EngineClient, slots: u32) -> Member {
+    pub fn enlist(&self, address: &str, token: Token, client: EngineClient, slots: u32) -> Member {
         let mut enlisted = self.enlisted();
         enlisted.nodes.retain(|_, hand| hand.address != address);
         enlisted.last += 1;
         let member = Member(enlisted.last);
-        enlisted.nodes.insert(member, Hand { address: address.to_owned(), client, slots: slots.max(1) });
+        enlisted.nodes.insert(member, Hand { address: address.to_owned(), token, client, slots: slots.max(1) });
         member
     }
 

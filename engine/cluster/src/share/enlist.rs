@@ -14,6 +14,8 @@ use crate::socket::connect;
 /// From one try to the next, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How often a node says again that it takes part. Its leader may have lost it, and it not its leader: the two sessions are made and lost apart.
+const SAID_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// What a node says of itself.
 #[derive(Debug, Clone)]
@@ -26,15 +28,40 @@ pub struct Enlistment {
     pub slots: u32,
 }
 
+impl Enlistment {
+    /// Says so to a leader, who calls back unless it has this node in reach.
+    async fn say(&self, leader: &EngineClient) -> Result<(), ClientError> {
+        leader.done(Request::Enlist { address: self.address.clone(), token: self.token.reveal(), slots: self.slots }).await
+    }
+
+    /// Says so again and again, until contact with the leader is lost. `told` hears of each change.
+    async fn say_on(&self, leader: &EngineClient, told: &impl Fn(Result<(), &ClientError>)) {
+        let (mut contact, mut is_in) = (leader.contact(), true);
+        loop {
+            tokio::select! {
+                biased;
+                // An error says that the client is gone, and its contact with it.
+                _ = contact.wait_for(Contact::is_lost) => return,
+                () = sleep(SAID_AGAIN_AFTER) => {}
+            }
+            let said = self.say(leader).await;
+            if said.is_ok() != is_in && !contact.borrow().is_lost() {
+                is_in = said.is_ok();
+                told(said.as_ref().map(|()| ()));
+            }
+        }
+    }
+}
+
 /// Enlists once.
 pub async fn enlist(leader: &str, token: &str, own: &Enlistment) -> Result<EngineClient, ClientError> {
     let client = connect(leader, token).await?;
-    let request = Request::Enlist { address: own.address.clone(), token: own.token.reveal(), slots: own.slots };
-    client.done(request).await?;
+    own.say(&client).await?;
     Ok(client)
 }
 
-/// Stays enlisted for as long as this is polled: whenever contact is lost, it calls again. `told` hears of each change.
+/// Stays enlisted for as long as this is polled: it calls again whenever contact is lost, and lets its leader find out that it lost this node.
+/// `told` hears of each change.
 pub async fn stay_enlisted(leader: &str, token: &str, own: &Enlistment, told: impl Fn(Result<(), &ClientError>)) {
     let mut wait = FIRST_WAIT;
     loop {
@@ -42,8 +69,7 @@ pub async fn stay_enlisted(leader: &str, token: &str, own: &Enlistment, told: im
             Ok(client) => {
                 told(Ok(()));
                 wait = FIRST_WAIT;
-                // An error says that the client is gone, and its contact with it.
-                let _ = client.contact().wait_for(Contact::is_lost).await;
+                own.say_on(&client, &told).await;
             }
             Err(error) => told(Err(&error)),
         }
