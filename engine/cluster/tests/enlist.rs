@@ -3,13 +3,16 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use common::proxy::Proxy;
 use common::*;
 use millrace_cluster::node::Token;
 use millrace_cluster::share::{Crew, Enlistment, enlist, stay_enlisted};
 use millrace_cluster::{ClientError, HostLimits, Node, NodeOptions, serve};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 async fn leader() -> (Node, Arc<Crew>) {
     let crew = Arc::<Crew>::default();
@@ -67,4 +70,23 @@ async fn a_node_that_says_again_that_it_takes_part_stays_the_member_that_it_is()
     let _changed = again(other).await;
     assert_eq!(crew.present().iter().map(|(_, _, slots)| *slots).collect::<Vec<_>>(), [3], "what it says anew counts");
     drop(client);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_does_not_wait_for_a_node_whose_connection_does_not_come_back() {
+    let ((leader, crew), token) = (leader().await, Token::random().unwrap());
+    let node = door("127.0.0.1:0", &token).await;
+    let way = Proxy::to(node.address()).await;
+    let own = Enlistment { address: way.url(), token, slots: 2 };
+    let _session = enlist(&format!("ws://{}", leader.address()), &leader.token().reveal(), &own).await.unwrap();
+    assert_eq!(crew.in_reach().await.len(), 1);
+    // Nobody is told that it is gone: whether it is becomes known ten seconds later.
+    way.close(true);
+    way.cut();
+    let not_there = async { while !crew.in_reach().await.is_empty() {} };
+    timeout(Duration::from_secs(5), not_there).await.expect("a run would begin without it");
+    assert_eq!(crew.present().len(), 1, "it is not given up");
+    way.close(false);
+    let begun_again = async { while crew.in_reach().await.is_empty() {} };
+    timeout(PATIENCE, begun_again).await.expect("it is in reach again");
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use millrace_model::{NodeId, Schema};
 use millrace_plan::Member;
 use millrace_runtime::share::{FarMember, MEMBER_LOST, ShareStart, Team};
@@ -13,10 +15,14 @@ use millrace_state::checkpoint::{Paths, RunId};
 use millrace_state::store::Store;
 use millrace_wire::message::{Deployment, ShareId};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::client::EngineClient;
+use crate::contact::Contact;
 use crate::node::Token;
 
+/// How long a run that begins waits for a node whose connection is being made again.
+const A_MOMENT: Duration = Duration::from_secs(1);
 /// Orders under way to a member.
 const ORDERS: usize = 16;
 
@@ -71,6 +77,20 @@ impl Crew {
         enlisted.nodes.iter().map(|(member, hand)| (*member, hand.address.clone(), hand.slots)).collect()
     }
 
+    /// The slots of the nodes that can be spoken to. One whose connection is being made again is waited for, a moment: it may be back at once, or be
+    /// gone, which is known much later.
+    pub async fn in_reach(&self) -> BTreeMap<Member, u32> {
+        let nodes: Vec<(Member, Hand)> = self.enlisted().nodes.iter().map(|(member, hand)| (*member, hand.clone())).collect();
+        let asked = nodes.into_iter().map(|(member, hand)| async move {
+            let mut contact = hand.client.contact();
+            let known = timeout(A_MOMENT, contact.wait_for(|contact| !contact.is_resuming())).await;
+            // Who does not come back in time, or is gone with its contact, is not in reach.
+            let is_there = matches!(known, Ok(Ok(contact)) if *contact == Contact::Connected);
+            is_there.then_some((member, hand.slots))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
     fn client(&self, member: Member) -> Option<EngineClient> {
         self.enlisted().nodes.get(&member).map(|hand| hand.client.clone())
     }
@@ -89,7 +109,7 @@ pub struct RunTeam {
 #[async_trait]
 impl Team for RunTeam {
     async fn muster(&self) -> BTreeMap<Member, u32> {
-        self.crew.present().into_iter().map(|(member, _, slots)| (member, slots)).collect()
+        self.crew.in_reach().await
     }
 
     async fn begin(&self, start: ShareStart) -> RunResult<FarMember> {
