@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `make prove`: the long proofs that `make test` leaves out (tests marked #[ignore = "a long proof: make prove"], more random cases), one by
 # one. What has passed is kept with its counts, and not run again until the code changes.
+#   CHAOS_SECONDS=1800   how long faults are let loose on runs over several nodes
 . "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
 stages_total=4
 export PROPTEST_CASES=${PROPTEST_CASES:-4096}

@@ -152,8 +152,8 @@ pub struct NodeArguments {
     /// MILLRACE_TOKEN or --token
     #[arg(long, value_name = "ADDRESS")]
     pub join: Option<String>,
-    /// Where others reach this node, if that is not where it listens: HOST:PORT
-    #[arg(long, value_name = "ADDRESS", requires = "data")]
+    /// Where others reach this node, if that is not where it listens, as through a forwarded port: HOST:PORT
+    #[arg(long, value_name = "ADDRESS")]
     pub advertise: Option<String>,
     /// The token of the node that is joined, or a join token; with a certificate in --data none is needed any more
     #[arg(long, value_name = "TOKEN", env = "MILLRACE_TOKEN", hide_env_values = true)]

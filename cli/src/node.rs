@@ -33,7 +33,14 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
             return Ok(exit::FAILED);
         }
     };
-    let options = NodeOptions { guard: guard.clone(), ..NodeOptions::default() };
+    let advertised = match arguments.advertise.as_deref().map(authority).transpose() {
+        Ok(advertised) => advertised,
+        Err(error) => {
+            complain(format_args!("error: {error}"));
+            return Ok(exit::USAGE);
+        }
+    };
+    let options = NodeOptions { guard: guard.clone(), advertised: advertised.clone(), ..NodeOptions::default() };
     let node = match serve_node(&arguments.listen, engine.host().clone(), options).await {
         Ok(node) => node,
         Err(error) => {
@@ -41,10 +48,10 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
             return Ok(exit::FAILED);
         }
     };
-    greet(&arguments, &node, guard.is_some(), join_token.as_ref())?;
+    greet(&node, advertised.as_deref(), guard.is_some(), join_token.as_ref())?;
     tokio::select! {
         () = interrupted() => {}
-        () = take_part(&arguments, leader.as_ref(), &node, guard.as_ref()) => {}
+        () = take_part(&arguments, leader.as_ref(), &node, advertised.as_deref(), guard.as_ref()) => {}
         () = tend(guard.as_ref(), leader.as_ref()) => {}
     }
     Ok(exit::DONE)
@@ -90,7 +97,7 @@ async fn join(data: &Path, leader: &Leader, token: Option<&str>) -> Result<(), C
     }
 }
 
-fn greet(arguments: &NodeArguments, node: &Node, is_secure: bool, token: Option<&JoinToken>) -> anyhow::Result<()> {
+fn greet(node: &Node, advertised: Option<&str>, is_secure: bool, token: Option<&JoinToken>) -> anyhow::Result<()> {
     let address = node.address();
     say(format_args!("listening {}://{address}", if is_secure { "wss" } else { "ws" }))?;
     if address.ip().is_loopback() || address.ip().is_unspecified() {
@@ -98,7 +105,7 @@ fn greet(arguments: &NodeArguments, node: &Node, is_secure: bool, token: Option<
     }
     if let Some(token) = token {
         // As it can be pasted on the next terminal: in a folder and at a port of its own.
-        let own = arguments.advertise.clone().unwrap_or_else(|| named(address));
+        let own = advertised.map_or_else(|| named(address), str::to_owned);
         let listen = if address.ip().is_loopback() { "127.0.0.1:0".to_owned() } else { format!("0.0.0.0:{}", address.port()) };
         let data = format!("node-{}", token.id);
         say(format_args!("join millrace node --listen {listen} --join {own} --token {} --data {data}", token.reveal()))?;
@@ -107,13 +114,21 @@ fn greet(arguments: &NodeArguments, node: &Node, is_secure: bool, token: Option<
     Ok(())
 }
 
+/// What is dialled of an address that others are told: `HOST:PORT`, with or without a scheme before it.
+fn authority(address: &str) -> Result<String, ClientError> {
+    let authority = address.split_once("://").map_or(address, |(_, authority)| authority).trim_end_matches('/');
+    let has_port = authority.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let wrong = ClientError::Address { address: address.to_owned(), why: "write it as HOST:PORT" };
+    if has_port { Ok(authority.to_owned()) } else { Err(wrong) }
+}
+
 /// What others may call an address: one that is all of this machine's is called by its name.
 fn named(address: SocketAddr) -> String {
     if address.ip().is_unspecified() { format!("{}:{}", own_label(), address.port()) } else { address.to_string() }
 }
 
 /// Never ends, if there is nothing to take part in.
-async fn take_part(arguments: &NodeArguments, leader: Option<&Leader>, node: &Node, guard: Option<&Arc<Guard>>) {
+async fn take_part(arguments: &NodeArguments, leader: Option<&Leader>, node: &Node, advertised: Option<&str>, guard: Option<&Arc<Guard>>) {
     let Some(leader) = leader else { return std::future::pending().await };
     let cores = || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let slots = arguments.slots.unwrap_or_else(cores);
@@ -127,13 +142,16 @@ async fn take_part(arguments: &NodeArguments, leader: Option<&Leader>, node: &No
     };
     let own = match guard {
         Some(_) => {
-            let address = match &arguments.advertise {
-                Some(address) => address.clone(),
+            let address = match advertised {
+                Some(address) => address.to_owned(),
                 None => facing(node.address(), &leader.authority).await.to_string(),
             };
             Enlistment { address: format!("wss://{address}"), token: None, slots }
         }
-        None => Enlistment { address: format!("ws://{}", node.address()), token: Some(node.token().clone()), slots },
+        None => {
+            let address = advertised.map_or_else(|| node.address().to_string(), str::to_owned);
+            Enlistment { address: format!("ws://{address}"), token: Some(node.token().clone()), slots }
+        }
     };
     stay_enlisted(&leader.address, credential, &own, |enlisted| tell(&leader.address, enlisted)).await;
 }

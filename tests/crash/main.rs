@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use millrace_tests::flights::{DEPARTURES, difference, number};
 use millrace_tests::s3::S3;
-use millrace_tests::{Millrace, Ran};
+use millrace_tests::{Chance, Millrace, Ran};
 use serde_json::Value;
 
 /// Steps in the life of a run that begins, in the order in which they come.
@@ -177,20 +177,6 @@ fn has_the_rows_of_a_run_without_faults(project: &Millrace, ran: &Ran, what: &st
         assert!(number(&duckdb, &format!("SELECT count(*) FROM {expected}")) > 100, "{files}");
     }
     assert_eq!(ran.json()["nodes"], truth().nodes, "{what}: the counts go on");
-}
-
-/// Numbers that look like chance and are the same every time (Knuth's MMIX generator).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % end
-    }
-
-    fn parallelism(&mut self) -> usize {
-        [1, 2, 3, 7][self.below(4)]
-    }
 }
 
 /// Kills at a step, and says how often it was reached.

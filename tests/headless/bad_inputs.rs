@@ -114,6 +114,7 @@ fn wrong_flags_end_with_2_and_missing_files_with_78() {
         (&["run", "p.millrace.toml", "--on", "ws://127.0.0.1:1"], 1),
         (&["schema", "fliter"], 2),
         (&["node", "--listen", "0.0.0.0:7400"], 1),
+        (&["node", "--listen", "127.0.0.1:0", "--advertise", "ws://10.1.2.3:7400"], 2),
         (&["studio", "--listen", "0.0.0.0:7800"], 1),
     ] {
         let ran = project.run(arguments);

@@ -43,6 +43,13 @@ fn state_that_does_not_fit_gives_the_same_results() {
 }
 
 #[test]
+fn a_run_goes_on_when_a_node_is_killed() {
+    let said = bench(&["failover", "--state-bytes", "400kB", "--repeat", "2", "--checkpoint-every", "200ms"]);
+    assert_eq!(said["killed"]["losses"], 2, "{said}");
+    assert!(said["state_bytes"].as_u64().unwrap() > 100_000 && said["silent"].is_null(), "{said}");
+}
+
+#[test]
 fn what_is_no_workload_is_measured_too() {
     assert_eq!(bench(&["start"])["starts"], 50);
     assert_eq!(bench(&["idle", "--events", "3", "--seconds", "1"])["pipelines"], 3);

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 pub mod binary;
+pub mod chance;
 pub mod flights;
 pub mod node;
 pub mod s3;
 
 pub use binary::{Millrace, Ran};
+pub use chance::Chance;

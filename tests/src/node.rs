@@ -34,25 +34,30 @@ impl JoinCommand {
 impl Node {
     /// Listens on a free port of this machine.
     pub fn start() -> Node {
-        Node::listening(&[])
+        Node::by(Node::command(&[]))
     }
 
     /// The same, and takes part in the runs of another.
     pub fn joined(leader: &Node, slots: u32) -> Node {
-        Node::listening(&["--join", &leader.address, "--token", &leader.token, "--slots", &slots.to_string()]).has_joined(leader)
+        Node::by(Node::command(&Node::joining(&leader.address, &leader.token, slots))).has_joined(leader)
+    }
+
+    /// What makes a node take part in another's runs.
+    pub fn joining(leader: &str, token: &str, slots: u32) -> [String; 6] {
+        ["--join", leader, "--token", token, "--slots", &slots.to_string()].map(str::to_owned)
     }
 
     /// The first node of a cluster of its own, with the command for the next one that it prints when it starts for the first time.
     pub fn founding(data: &Path) -> (Node, JoinCommand) {
         let mut node = Node::started(data);
-        let line = node.lines.next().unwrap().unwrap();
+        let line = node.says().unwrap();
         let command = line.strip_prefix("join millrace ").unwrap_or_else(|| panic!("expected a join command, found `{line}`"));
         (node, JoinCommand(command.split(' ').map(str::to_owned).collect()))
     }
 
     /// The same, started again.
     pub fn started(data: &Path) -> Node {
-        Node::listening(&["--data", &data.display().to_string()])
+        Node::by(Node::command(&["--data".to_owned(), data.display().to_string()]))
     }
 
     /// A node that joins a cluster: with a token at the first time, without one from then on.
@@ -60,17 +65,18 @@ impl Node {
         let data = data.display().to_string();
         let mut arguments = vec!["--data", &data, "--join", leader.authority(), "--slots", "1"];
         arguments.extend(token.iter().flat_map(|token| ["--token", token]));
-        Node::listening(&arguments).has_joined(leader)
+        Node::by(Node::command(&arguments.into_iter().map(str::to_owned).collect::<Vec<_>>())).has_joined(leader)
     }
 
     /// A node by the very command that the first one printed, in a folder.
     pub fn pasted(leader: &Node, command: &JoinCommand, folder: &Path) -> Node {
-        Node::from(Command::new(binary::path()).args(&command.0).current_dir(folder)).has_joined(leader)
+        let mut pasted = Command::new(binary::path());
+        pasted.args(&command.0).current_dir(folder).env_remove("MILLRACE_TOKEN");
+        Node::by(pasted).has_joined(leader)
     }
 
     fn has_joined(mut self, leader: &Node) -> Node {
-        let joined = self.lines.next().map(Result::unwrap);
-        assert_eq!(joined, Some(format!("joined {}", leader.address)));
+        assert_eq!(self.says(), Some(format!("joined {}", leader.address)));
         self
     }
 
@@ -79,13 +85,16 @@ impl Node {
         self.address.rsplit('/').next().unwrap_or_default()
     }
 
-    fn listening(arguments: &[&str]) -> Node {
-        Node::from(Command::new(binary::path()).args(["node", "--listen", "127.0.0.1:0"]).args(arguments))
+    /// A node on a free port of this machine.
+    pub fn command(arguments: &[String]) -> Command {
+        let mut command = Command::new(binary::path());
+        command.args(["node", "--listen", "127.0.0.1:0"]).args(arguments).env_remove("MILLRACE_TOKEN");
+        command
     }
 
-    fn from(command: &mut Command) -> Node {
-        let command = command.env_remove("MILLRACE_TOKEN").stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut child = command.spawn().unwrap();
+    /// The process of such a command, once it listens. What it complains of goes where the command says.
+    pub fn by(mut command: Command) -> Node {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut word = |name: &str| {
             let line = lines.next().unwrap().unwrap();
@@ -94,6 +103,26 @@ impl Node {
         let address = word("listening ");
         let token = word("token ");
         Node { child, lines, address, token }
+    }
+
+    /// The next line that it says; waits for it. None once it is gone.
+    pub fn says(&mut self) -> Option<String> {
+        self.lines.next().map(Result::unwrap)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the process has not ended by itself.
+    pub fn lives(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends it a signal: `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status().unwrap();
+        assert!(sent.success(), "kill -{name}");
     }
 
     /// `kill -9`.

@@ -25,6 +25,11 @@ pub fn available_bytes() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
+/// How many processes wanted a processor, on average over the last minute.
+pub fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+}
+
 /// Clock ticks a second in which Linux tells processor time, on every architecture that we build for.
 const TICKS_PER_SECOND: f64 = 100.0;
 

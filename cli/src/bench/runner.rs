@@ -25,13 +25,17 @@ pub struct Runner {
 }
 
 /// Goes with whoever has it last.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> anyhow::Result<Arc<Folder>> {
+    pub fn new() -> anyhow::Result<Arc<Folder>> {
         let folder = std::env::temp_dir().join(format!("millrace-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
         Ok(Arc::new(Folder(folder)))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -84,7 +88,7 @@ impl Runner {
     }
 
     pub fn folder(&self) -> &Path {
-        &self.folder.0
+        self.folder.path()
     }
 
     pub fn client(&self) -> &EngineClient {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::failover::{Failover, Times};
 use super::live::{Idle, Latency, Start};
 use super::state::{Checkpoint, Restore, Spill};
 use super::throughput::{Agreement, Throughput};
@@ -135,6 +136,25 @@ impl Lines for Restore {
             line("processor", unless_untold(self.cpu_seconds, "s")),
             line("peak memory", mebibytes(self.peak_rss_bytes)),
         ]
+    }
+}
+
+impl Lines for Failover {
+    fn lines(&self) -> Vec<[String; 2]> {
+        let state = format!("{} of state, {} on disk", mebibytes(Some(self.state_bytes)), mebibytes(Some(self.epoch_bytes)));
+        let load = self.load.map(|load| unless_untold(load, "")).map(|load| load.trim_end().to_owned()).join(", afterwards ");
+        let mut lines = vec![line("failover", format!("{} members, {state}, an epoch every {}", self.members, self.checkpoint_every))];
+        for (what, times) in [("killed", Some(&self.killed)), ("silent", self.silent.as_ref())] {
+            let Some(times) = times else { continue };
+            let Times { losses, p50_ms, p95_ms, max_ms, .. } = times;
+            let all =
+                format!("{losses} times: p50 {}, p95 {}, max {}", milliseconds(*p50_ms), milliseconds(*p95_ms), milliseconds(*max_ms));
+            lines.push(line(&format!("{what}, to a row"), all));
+            let new = format!("p50 {}, p95 {}", milliseconds(times.new_row_p50_ms), milliseconds(times.new_row_p95_ms));
+            lines.push(line(&format!("{what}, to a new row"), new));
+        }
+        lines.push(line("load of the machine", load));
+        lines
     }
 }
 

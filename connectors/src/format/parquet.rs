@@ -14,27 +14,24 @@ use std::fs::File;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType as ArrowType, Field as ArrowField, Fields, SchemaRef as ArrowSchemaRef, TimeUnit};
+use arrow_schema::{DataType as ArrowType, Field as ArrowField, Fields, TimeUnit};
 use millrace_engine::model::types::SchemaRef;
 use millrace_engine::model::{DataType, Field, Schema};
-use millrace_engine::runtime::arrow_bridge::{arrow_schema, column_from_arrow, data_type_of, to_arrow};
+use millrace_engine::runtime::arrow_bridge::{column_from_arrow, data_type_of};
 use millrace_engine::runtime::connector::{BadRecord, MAX_RAW_BYTES, SourceRows};
 use millrace_engine::runtime::{RunError, RunResult};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels, parquet_to_arrow_schema};
-use parquet::basic::{Compression, ConvertedType, LogicalType, Type as PhysicalType, ZstdLevel};
+use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::properties::WriterProperties;
 use parquet::schema::types::{SchemaDescriptor, Type as ParquetType};
 use polars::prelude::{BooleanChunked, DataFrame, NewChunkedArray};
 use serde_json::{Value, json};
 
 use self::convert::{Conversion, convert};
 use self::pages::CappedRowGroup;
-use super::cells::bug;
-use super::{DiscoverError, MAX_CHUNK_CELLS, ReadOptions, RowWriter, jsonl};
+use super::{DiscoverError, MAX_CHUNK_CELLS, ReadOptions, jsonl};
 use crate::reader::{Chunk, ChunkReader, changed, read_error};
 use crate::text::reader::raw_text;
 
@@ -44,13 +41,12 @@ mod footer;
 mod header;
 mod pages;
 mod thrift;
+mod write;
 
-/// Most rows of a written row group: DuckDB's own size.
-const ROW_GROUP_ROWS: usize = 122_880;
+pub(super) use write::{ParquetWriter, concatenate};
+
 /// Bytes that the rows of a chunk should have together.
 const CHUNK_BYTES: usize = 16 * 1024 * 1024;
-/// Most bytes that a row group under way holds.
-const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 
 /// A column of the file, and how it becomes one of ours.
 #[derive(Debug, Clone)]
@@ -318,68 +314,4 @@ fn set_aside(frame: DataFrame, first: u64, misfits: BTreeMap<usize, String>) -> 
     let positions: Vec<u64> = (first..).zip(&good).filter(|(_, good)| **good).map(|(position, _)| position).collect();
     let frame = frame.filter(&BooleanChunked::from_slice("good".into(), &good))?;
     Ok(SourceRows { frame, first_position: positions.first().copied().unwrap_or(first), positions, bad })
-}
-
-/// Writes Parquet.
-pub struct ParquetWriter {
-    writer: ArrowWriter<File>,
-    columns: Vec<String>,
-}
-
-fn arrow_writer(file: File, schema: ArrowSchemaRef) -> std::io::Result<ArrowWriter<File>> {
-    let level = ZstdLevel::try_new(1).map_err(std::io::Error::other)?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_created_by(concat!("millrace ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build();
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    ArrowWriter::try_new_with_options(file, schema, options).map_err(std::io::Error::other)
-}
-
-/// Writes the rows of files of one schema, one after another, as one file with row groups of the usual size.
-pub(super) fn concatenate(parts: Vec<File>, to: File) -> std::io::Result<()> {
-    let other = std::io::Error::other::<ParquetError>;
-    let mut to = Some(to);
-    let mut writer: Option<ArrowWriter<File>> = None;
-    for part in parts {
-        let part = ParquetRecordBatchReaderBuilder::try_new(part).map_err(other)?;
-        if let Some(to) = to.take() {
-            writer = Some(arrow_writer(to, part.schema().clone())?);
-        }
-        let Some(writer) = &mut writer else { continue };
-        for batch in part.build().map_err(other)? {
-            writer.write(&batch.map_err(std::io::Error::other)?).map_err(other)?;
-            if writer.in_progress_size() > ROW_GROUP_BYTES {
-                writer.flush().map_err(other)?;
-            }
-        }
-    }
-    match writer {
-        Some(writer) => writer.into_inner().map_err(other)?.sync_all(),
-        None => Err(std::io::Error::other("there is no part to put together")),
-    }
-}
-
-impl ParquetWriter {
-    pub(super) fn new(file: File, schema: &SchemaRef) -> std::io::Result<Self> {
-        let writer = arrow_writer(file, Arc::new(arrow_schema(schema)))?;
-        Ok(ParquetWriter { writer, columns: schema.names().map(str::to_owned).collect() })
-    }
-}
-
-impl RowWriter for ParquetWriter {
-    fn write(&mut self, frame: &DataFrame) -> std::io::Result<Vec<BadRecord>> {
-        let shown = frame.select(self.columns.iter().map(String::as_str)).map_err(bug)?;
-        let batch = to_arrow(&shown).map_err(|error| std::io::Error::other(error.to_string()))?;
-        self.writer.write(&batch).map_err(std::io::Error::other)?;
-        if self.writer.in_progress_size() > ROW_GROUP_BYTES {
-            self.writer.flush().map_err(std::io::Error::other)?;
-        }
-        Ok(Vec::new())
-    }
-
-    fn finish(self: Box<Self>) -> std::io::Result<()> {
-        self.writer.into_inner().map_err(std::io::Error::other)?.sync_all()
-    }
 }

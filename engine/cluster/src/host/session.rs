@@ -15,8 +15,10 @@ use super::noted::{Noted, noted};
 use super::staging::Staging;
 use super::{Caller, Shared};
 use crate::data::{DataItem, DataPayload, DataQueue};
+use crate::error::ClientError;
 use crate::link::{Answer, Answers, Asked, HostEnd};
-use crate::share::{Taking, Wanted, take};
+use crate::node::Token;
+use crate::share::{Mark, Taking, Wanted, take};
 use crate::socket::{Credential, Transport, connect_as};
 
 /// Most often that figures are sent.
@@ -111,18 +113,29 @@ impl Session {
         self.caller.check(&asked.request)
     }
 
-    /// Calls the node back: what it says of itself is true then. A node with a certificate has to show the same one where it says that it listens.
+    /// Calls the node back, unless it is in reach already: what it says of itself is true then. A node with a certificate has to show the same one where it says that it listens.
     async fn enlist(&self, address: &str, token: &str, slots: u32) -> Answered {
         let refused = |error: &dyn std::fmt::Display| {
             Diagnostic::error(codes::NOT_NOW, format!("the node cannot be called back: {error}"))
                 .help("see that its address can be reached from here")
         };
-        let credential = match (self.caller.guard(), self.caller.who()) {
-            (Some(guard), Some(who)) => Credential::Certificate { identity: guard.identity(), expected: Some(who.name.clone()) },
-            _ => Credential::Token(token.to_owned()),
+        let (mark, credential) = match (self.caller.guard(), self.caller.who()) {
+            (Some(guard), Some(who)) => {
+                let credential = Credential::Certificate { identity: guard.identity(), expected: Some(who.name.clone()) };
+                (Mark::Name(who.name.clone()), credential)
+            }
+            _ => {
+                // No node has another kind of token.
+                let own = Token::parse(token).ok_or_else(|| refused(&ClientError::Refused { address: address.to_owned() }))?;
+                (Mark::Token(own), Credential::Token(token.to_owned()))
+            }
         };
+        let crew = &self.host.options.crew;
+        if crew.has(address, &mark, slots) {
+            return Ok(Reply::Done);
+        }
         let client = connect_as(address, &credential, Transport::default()).await.map_err(|error| refused(&error))?;
-        let member = self.host.options.crew.enlist(address, client, slots);
+        let member = crew.enlist(address, mark, client, slots);
         tracing::info!(address, member = member.0, slots, "a node has enlisted");
         Ok(Reply::Done)
     }

@@ -74,6 +74,12 @@ impl Door {
         Door { hosts, token }
     }
 
+    /// Lets requests in that are for this host too: a port elsewhere that leads here.
+    pub fn known_as(mut self, authority: Option<String>) -> Door {
+        self.hosts.extend(authority);
+        self
+    }
+
     pub fn judge(&self, approach: &Approach, request: &Request<()>) -> Verdict {
         self.pass(approach, request).unwrap_or_else(Verdict::Refuse)
     }
@@ -132,11 +138,18 @@ mod tests {
     const DIGITS: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
     fn judge(change: impl FnOnce(&mut HeaderMap)) -> Verdict {
-        judge_from(&Approach::Plain("127.0.0.1:50000".parse().unwrap()), change)
+        judge_at(&Door::new("127.0.0.1:7400".parse().unwrap(), Token::parse(DIGITS).unwrap()), change)
+    }
+
+    fn judge_at(door: &Door, change: impl FnOnce(&mut HeaderMap)) -> Verdict {
+        judge_of(door, &Approach::Plain("127.0.0.1:50000".parse().unwrap()), change)
     }
 
     fn judge_from(approach: &Approach, change: impl FnOnce(&mut HeaderMap)) -> Verdict {
-        let door = Door::new("127.0.0.1:7400".parse().unwrap(), Token::parse(DIGITS).unwrap());
+        judge_of(&Door::new("127.0.0.1:7400".parse().unwrap(), Token::parse(DIGITS).unwrap()), approach, change)
+    }
+
+    fn judge_of(door: &Door, approach: &Approach, change: impl FnOnce(&mut HeaderMap)) -> Verdict {
         let mut request = Request::builder().uri(CONTROL_PATH).body(()).unwrap();
         let headers = request.headers_mut();
         headers.insert(HOST, "127.0.0.1:7400".parse().unwrap());
@@ -175,6 +188,14 @@ mod tests {
         }
         assert_eq!(refused_as(&judge(|it| drop(it.remove(HOST)))), 403);
         assert_eq!(refused_as(&judge(|it| assert!(it.append(HOST, "localhost:7400".parse().unwrap())))), 403);
+    }
+
+    #[test]
+    fn a_host_that_this_node_is_known_as_comes_in_and_no_other() {
+        let door = Door::new("127.0.0.1:7400".parse().unwrap(), Token::parse(DIGITS).unwrap()).known_as(Some("127.0.0.1:9000".to_owned()));
+        assert_eq!(judge_at(&door, |it| drop(it.insert(HOST, "127.0.0.1:9000".parse().unwrap()))), Verdict::OpenControl);
+        assert_eq!(judge_at(&door, |_| ()), Verdict::OpenControl);
+        assert_eq!(refused_as(&judge_at(&door, |it| drop(it.insert(HOST, "127.0.0.1:9001".parse().unwrap())))), 403);
     }
 
     #[test]

@@ -56,7 +56,8 @@ struct HalfOpen {
 impl Rooms {
     pub fn new(address: SocketAddr, token: Token, host: EngineHost, options: NodeOptions) -> Rooms {
         let sessions = Arc::new(Semaphore::new(options.max_sessions));
-        Rooms { door: Door::new(address, token), host, options, sessions, half_open: Mutex::default(), held: Sessions::default() }
+        let door = Door::new(address, token).known_as(options.advertised.clone());
+        Rooms { door, host, options, sessions, half_open: Mutex::default(), held: Sessions::default() }
     }
 
     fn half_open(&self) -> MutexGuard<'_, BTreeMap<String, HalfOpen>> {

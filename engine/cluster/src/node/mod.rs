@@ -32,6 +32,8 @@ pub struct NodeOptions {
     pub token: Option<Token>,
     /// Who is of the node's cluster; a node without knows no TLS, and listens to its own machine alone.
     pub guard: Option<Arc<Guard>>,
+    /// The host and port under which others reach this node, where that is not where it listens (a forwarded port): `127.0.0.1:7400`.
+    pub advertised: Option<String>,
     /// Sessions at once. One more is told so.
     pub max_sessions: usize,
     /// Connections that have not yet shown a token. One more ends the oldest of them.
@@ -45,6 +47,7 @@ impl Default for NodeOptions {
         NodeOptions {
             token: None,
             guard: None,
+            advertised: None,
             max_sessions: 32,
             max_handshakes: 64,
             handshake_patience: HANDSHAKE_PATIENCE,

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use millrace_model::{NodeId, Schema};
 use millrace_plan::Member;
 use millrace_runtime::share::{FarMember, ShareStart, Team, member_lost};
@@ -13,9 +15,15 @@ use millrace_state::checkpoint::{Paths, RunId};
 use millrace_state::store::Store;
 use millrace_wire::message::{Deployment, ShareId};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::client::EngineClient;
+use crate::contact::Contact;
+use crate::node::Token;
+use crate::trust::Name;
 
+/// How long a run that begins waits for a node whose connection is being made again.
+const A_MOMENT: Duration = Duration::from_secs(1);
 /// Orders under way to a member.
 const ORDERS: usize = 16;
 
@@ -36,8 +44,28 @@ struct Enlisted {
 #[derive(Clone)]
 struct Hand {
     address: String,
+    mark: Mark,
     client: EngineClient,
     slots: u32,
+}
+
+/// What tells a node from another at the same address.
+#[derive(Debug, Clone)]
+pub enum Mark {
+    /// Each start of a node makes its own.
+    Token(Token),
+    /// Its certificate's.
+    Name(Name),
+}
+
+impl Mark {
+    fn is_same(&self, other: &Mark) -> bool {
+        match (self, other) {
+            (Mark::Token(a), Mark::Token(b)) => a.is_same(b),
+            (Mark::Name(a), Mark::Name(b)) => a == b,
+            _ => false,
+        }
+    }
 }
 
 impl Crew {
@@ -45,13 +73,19 @@ impl Crew {
         self.enlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether this very node is in reach, so that it need not be called back.
+    pub fn has(&self, address: &str, mark: &Mark, slots: u32) -> bool {
+        let is_it = |hand: &Hand| hand.address == address && hand.slots == slots.max(1) && hand.mark.is_same(mark);
+        self.enlisted().nodes.values().any(|hand| is_it(hand) && !hand.client.contact().borrow().is_lost())
+    }
+
     /// Takes a node on, in place of what was at that address before. `slots`: of how many tasks of each operator it takes part.
-    pub fn enlist(&self, address: &str, client: EngineClient, slots: u32) -> Member {
+    pub fn enlist(&self, address: &str, mark: Mark, client: EngineClient, slots: u32) -> Member {
         let mut enlisted = self.enlisted();
         enlisted.nodes.retain(|_, hand| hand.address != address);
         enlisted.last += 1;
         let member = Member(enlisted.last);
-        enlisted.nodes.insert(member, Hand { address: address.to_owned(), client, slots: slots.max(1) });
+        enlisted.nodes.insert(member, Hand { address: address.to_owned(), mark, client, slots: slots.max(1) });
         member
     }
 
@@ -60,6 +94,20 @@ impl Crew {
         let mut enlisted = self.enlisted();
         enlisted.nodes.retain(|_, hand| !hand.client.contact().borrow().is_lost());
         enlisted.nodes.iter().map(|(member, hand)| (*member, hand.address.clone(), hand.slots)).collect()
+    }
+
+    /// The slots of the nodes that can be spoken to. One whose connection is being made again is waited for, a moment: it may be back at once, or be
+    /// gone, which is known much later.
+    pub async fn in_reach(&self) -> BTreeMap<Member, u32> {
+        let nodes: Vec<(Member, Hand)> = self.enlisted().nodes.iter().map(|(member, hand)| (*member, hand.clone())).collect();
+        let asked = nodes.into_iter().map(|(member, hand)| async move {
+            let mut contact = hand.client.contact();
+            let known = timeout(A_MOMENT, contact.wait_for(|contact| !contact.is_resuming())).await;
+            // Who does not come back in time, or is gone with its contact, is not in reach.
+            let is_there = matches!(known, Ok(Ok(contact)) if *contact == Contact::Connected);
+            is_there.then_some((member, hand.slots))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
     }
 
     fn client(&self, member: Member) -> Option<EngineClient> {
@@ -80,7 +128,7 @@ pub struct RunTeam {
 #[async_trait]
 impl Team for RunTeam {
     async fn muster(&self) -> BTreeMap<Member, u32> {
-        self.crew.present().into_iter().map(|(member, _, slots)| (member, slots)).collect()
+        self.crew.in_reach().await
     }
 
     async fn begin(&self, start: ShareStart) -> RunResult<FarMember> {

@@ -10,7 +10,7 @@ mod leading;
 mod store;
 mod taking;
 
-pub use crew::{Crew, RunTeam};
+pub use crew::{Crew, Mark, RunTeam};
 pub use edges::LinkEdges;
 pub use enlist::{Enlistment, enlist, stay_enlisted};
 pub use leading::Leading;
