@@ -38,6 +38,16 @@ pub enum Command {
     Token(TokenArguments),
     /// Takes somebody's certificates of a cluster back, where its first node keeps its data
     Revoke(RevokeArguments),
+    /// Lists the runs on a node, of whoever asked for them
+    Ps(LookArguments),
+    /// Shows a node's cluster: who has joined, the links to them, the runs, and where their tasks are
+    Status(LookArguments),
+    /// Tells what happened to a node's cluster: each cause with what came of it
+    Logs(LookArguments),
+    /// Ends a run on a node, of whoever asked for it
+    Stop(StopArguments),
+    /// Shows a node's cluster once a second, until Ctrl-C
+    Top(TopArguments),
     /// Serves the studio to a browser on this computer.
     Studio(StudioArguments),
 }
@@ -164,6 +174,42 @@ pub struct NodeArguments {
     /// The most that state takes in memory, such as 2GiB, before windows put theirs on disk; half of the machine's if absent
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub state_memory: Option<u64>,
+}
+
+/// A node that is asked.
+#[derive(Debug, Args)]
+pub struct LookArguments {
+    /// The node: ws://ADDRESS:PORT on this computer, wss://HOST:PORT elsewhere. Its token, or at the first time a join token, is read from
+    /// MILLRACE_TOKEN or --token-file
+    #[arg(long, value_name = "ADDRESS")]
+    pub on: String,
+    /// A file that holds the node's token
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Prints as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StopArguments {
+    /// The run's number, as `millrace ps` lists it
+    #[arg(value_name = "RUN")]
+    pub run: u64,
+    /// Ends it at once: nothing more is committed. Else rows in flight are
+    #[arg(long)]
+    pub now: bool,
+    #[command(flatten)]
+    pub node: LookArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct TopArguments {
+    /// Looks so often, and ends
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: Option<u32>,
+    #[command(flatten)]
+    pub node: LookArguments,
 }
 
 #[derive(Debug, Args)]

@@ -3,11 +3,13 @@
 mod arguments;
 mod bench;
 mod check;
+mod cluster;
 mod exit;
 mod interrupt;
 mod node;
 mod output;
 mod progress;
+mod reach;
 mod run;
 mod savepoint;
 mod studio;
@@ -61,6 +63,11 @@ async fn carry_out(command: Command) -> u8 {
         Command::Node(arguments) => node::serve(arguments).await,
         Command::Token(arguments) => trust::token(&arguments),
         Command::Revoke(arguments) => trust::revoke(&arguments),
+        Command::Ps(arguments) => cluster::ps(arguments).await,
+        Command::Status(arguments) => cluster::status(arguments).await,
+        Command::Logs(arguments) => cluster::logs(arguments).await,
+        Command::Stop(arguments) => cluster::stop(arguments).await,
+        Command::Top(arguments) => cluster::top(arguments).await,
         Command::Studio(arguments) => studio::serve(arguments).await,
     };
     outcome.unwrap_or_else(|error| {

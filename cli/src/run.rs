@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use millrace_engine::Engine;
-use millrace_engine::cluster::socket::{Transport, connect_as};
-use millrace_engine::cluster::trust::credential;
 use millrace_engine::cluster::{ClientError, Ended, EngineClient};
 use millrace_engine::inspect::Inspection;
 use millrace_engine::model::file::Override;
@@ -22,7 +20,7 @@ use crate::exit;
 use crate::interrupt::interrupted;
 use crate::output::{complain, say};
 use crate::progress::Progress;
-use crate::trust::{home, own_label};
+use crate::reach::reach;
 
 /// How long a node may take to end a run that was asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -83,19 +81,10 @@ async fn run_on(
 }
 
 async fn client(engine: &Engine, arguments: &RunArguments) -> anyhow::Result<Result<EngineClient, String>> {
-    let Some(address) = &arguments.on else { return Ok(Ok(engine.session())) };
-    let token = match (&arguments.token_file, std::env::var("MILLRACE_TOKEN")) {
-        (Some(file), _) => Some(std::fs::read_to_string(file).with_context(|| format!("the token in {} cannot be read", file.display()))?),
-        (None, Ok(token)) => Some(token),
-        // There may be a certificate from before.
-        (None, Err(_)) if address.starts_with("wss://") => None,
-        (None, Err(_)) => return Ok(Err("a node wants its token: set MILLRACE_TOKEN, or name a --token-file".to_owned())),
-    };
-    let reached = async {
-        let shown = credential(address, token.as_deref().map(str::trim), &own_label(), &home()).await?;
-        connect_as(address, &shown, Transport::default()).await
-    };
-    Ok(reached.await.map_err(|error| format!("{address} cannot be reached: {error}")))
+    match &arguments.on {
+        Some(address) => reach(address, arguments.token_file.as_deref()).await,
+        None => Ok(Ok(engine.session())),
+    }
 }
 
 fn deployment(pipeline: &Pipeline, inspection: &Inspection, arguments: &RunArguments, overrides: Vec<Override>) -> Deployment {

@@ -8,7 +8,7 @@ use millrace_cluster::client::Disk;
 use millrace_cluster::host::HostOptions;
 use millrace_cluster::share::Crew;
 use millrace_cluster::{EngineClient, EngineHost, HostLimits};
-use millrace_runtime::clock::SystemClock;
+use millrace_runtime::clock::{Clock, SystemClock};
 use millrace_runtime::data_runtime::{DataPriority, DataRuntime};
 use millrace_runtime::memory::StateMemory;
 use millrace_runtime::operators;
@@ -17,6 +17,7 @@ use millrace_wire::message::{EngineDescription, NEWEST_PROTOCOL};
 
 use crate::inspect::Inspector;
 use crate::launcher::Launcher;
+use crate::vitals::ProcessVitals;
 
 /// What an engine is made with.
 #[derive(Default)]
@@ -51,15 +52,19 @@ impl Engine {
         let registry = Registry::default().with(operators::all()).with(options.connectors);
         let inspector = Arc::new(Inspector::new(registry, options.allowed, data.clone()));
         let crew = Arc::new(Crew::default());
+        let clock = SystemClock::default();
+        let vitals = ProcessVitals::new(cores, clock.wall_us());
         let host = EngineHost::new(HostOptions {
             launcher: Arc::new(Launcher::new(inspector.clone(), data, crew.clone())),
             crew,
-            clock: Arc::new(SystemClock::default()),
+            clock: Arc::new(clock),
+            vitals: Arc::new(vitals),
             description: EngineDescription {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 protocol: NEWEST_PROTOCOL,
                 cores: u32::try_from(cores).unwrap_or(u32::MAX),
                 memory_bytes: memory_bytes(),
+                health: None,
             },
             limits: options.limits,
             run_folder: options.run_folder,

@@ -105,11 +105,14 @@ impl RunLauncher for Launcher {
         };
         let columns = inspection.columns.iter().map(|(node, columns)| (node.clone(), columns.as_ref().clone())).collect();
         let store = state.as_ref().map(StateHome::store);
-        let team: Arc<dyn Team> = Arc::new(RunTeam { crew: self.crew.clone(), deployment: deployment.clone(), columns, store });
+        let team: Arc<dyn Team> = Arc::new(RunTeam { crew: self.crew.clone(), job, deployment: deployment.clone(), columns, store });
         let host = HostContext { files, clock: Arc::new(clock), results, run, data: self.data.clone(), team: Some(team), state };
         let plan: LogicalPlan = inspection.plan;
         match launch(plan, self.inspector.registry().clone(), options, host) {
-            Ok(handle) => Ok(Arc::new(LocalRun::new(handle))),
+            Ok(handle) => {
+                self.crew.seen().planned(job, &deployment.name, handle.physical());
+                Ok(Arc::new(LocalRun::new(handle)))
+            }
             Err(error) => Err(Diagnostics { items: vec![Diagnostic::error(error.code(), error.to_string())] }),
         }
     }

@@ -9,6 +9,7 @@ pub mod inspect;
 mod launcher;
 pub mod savepoint;
 mod state_place;
+mod vitals;
 
 pub use engine::{Engine, EngineOptions};
 

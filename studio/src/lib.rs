@@ -5,6 +5,7 @@
 //! queues of their own, so that no flood of data keeps a Stop waiting.
 
 pub mod catalog;
+mod cluster;
 pub mod document;
 pub mod home;
 pub mod run;

@@ -110,6 +110,12 @@ impl Targets {
         }
     }
 
+    /// The session that stands with a node; none is made.
+    pub fn standing(&self, id: &str) -> Option<EngineClient> {
+        let client = self.nodes.get(id)?.client.as_ref()?;
+        (!client.contact().borrow().is_lost()).then(|| client.clone())
+    }
+
     /// A run's contact with its target was lost.
     pub fn lost(&mut self, id: &str, why: &str) {
         if let Some(node) = self.nodes.get_mut(id) {

@@ -197,3 +197,13 @@ export async function colouredPixels(page, locator) {
     return coloured;
   }, picture);
 }
+
+/** Adds a node in the target picker, which it is chosen by. */
+export async function target(page, { address, token }) {
+  await page.getByLabel('Where it runs').selectOption({ label: 'Add a node…' });
+  const dialog = page.getByRole('dialog', { name: 'Add a node' });
+  await dialog.getByLabel('Address').fill(address);
+  await dialog.getByLabel('Token').fill(token);
+  await dialog.getByRole('button', { name: 'Connect' }).click();
+  await dialog.waitFor({ state: 'detached' });
+}

@@ -4,8 +4,8 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { card, choose, chooseNothing, chooseWire, eventually, phase, textShown } from './hand.mjs';
-import { node, open, project, root, studio } from './studio.mjs';
+import { card, choose, chooseNothing, chooseWire, eventually, phase, target, textShown } from './hand.mjs';
+import { node, open, project, root, SPREAD, studio } from './studio.mjs';
 
 const [folder = 'shots', only = ''] = process.argv.slice(2);
 const out = resolve(folder);
@@ -27,6 +27,7 @@ const ACTS = [
   { act: wrong, names: ['problems', 'problem-node', 'broken-toml', 'conflict', 'keys'] },
   { act: broken, names: ['broken-on-purpose', 'events'] },
   { act: lost, names: ['target', 'contact-lost'] },
+  { act: clustered, names: ['cluster-alone', 'cluster-running', 'cluster-canvas', 'cluster-node-lost', 'cluster-folded', 'cluster-lost'] },
   // A debug build's disk fails where it is asked to: the parts of the first two epochs.
   { act: failing, names: ['checkpoint-failed', 'checkpoint-failed-events'], env: { MILLRACE_FAIL_AT: 'part:2' } },
   { act: poisoned, names: ['poison-form', 'poison-events', 'poison-quarantined'] },
@@ -330,6 +331,45 @@ async function lost(page, shot, where) {
   await phase(page, 'contact_lost', 15_000);
   await rest(page, 3_000);
   await shot('contact-lost');
+}
+
+/** Three nodes, of which one is killed, and then the one that leads. */
+async function clustered(page, shot, where) {
+  const leader = await node();
+  const members = [];
+  const cluster = () => page.locator('.rail').getByRole('button', { name: 'Cluster', exact: true }).click();
+  try {
+    await where.write('spread.millrace.toml', SPREAD);
+    await openFile(page, 'spread');
+    await target(page, leader);
+    await cluster();
+    await page.getByText('No other node has joined.').waitFor();
+    await rest(page, 1_500);
+    await shot('cluster-alone');
+    members.push(await node({ join: leader, slots: 1 }), await node({ join: leader, slots: 2 }));
+    await run(page);
+    await phase(page, 'running', 20_000);
+    await rest(page, 6_000);
+    await shot('cluster-running');
+    await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
+    await rest(page, 900);
+    await shot('cluster-canvas');
+    await cluster();
+    members[0].kill();
+    await page.locator('.timeline > li[data-kind="node_lost"] summary', { hasText: 'runs again' }).waitFor({ timeout: 20_000 });
+    await rest(page, 1_500);
+    await shot('cluster-folded');
+    await page.locator('.timeline > li[data-kind="node_lost"] summary').click();
+    await page.locator('.timeline > li[data-kind="node_lost"]').scrollIntoViewIfNeeded();
+    await rest(page);
+    await shot('cluster-node-lost');
+    leader.kill();
+    await page.locator('.cluster-strip.error').waitFor({ timeout: 20_000 });
+    await rest(page, 2_000);
+    await shot('cluster-lost');
+  } finally {
+    for (const one of [leader, ...members]) one.kill();
+  }
 }
 
 for (const look of LOOKS) await take(look);

@@ -73,12 +73,52 @@ export async function studio(where, args = [], input = undefined, env = {}) {
   };
 }
 
-/** `millrace node` on a free port. */
-export async function node() {
-  const { child, found } = started('millrace', ['node', '--listen', '127.0.0.1:0'], tmpdir(), [/^listening (\S+)/, /^token (\S+)/]);
+/** `millrace node` on a free port; with `join`, a node that takes part in so many tasks of what that one leads. */
+export async function node({ join: leader, slots = 1 } = {}) {
+  const joining = leader === undefined ? [] : ['--join', leader.address, '--token', leader.token, '--slots', String(slots)];
+  const wanted = [/^listening (\S+)/, /^token (\S+)/, ...(leader === undefined ? [] : [/^joined (\S+)/])];
+  const { child, found } = started('millrace', ['node', '--listen', '127.0.0.1:0', ...joining], tmpdir(), wanted);
   const [address, token] = await found;
   return { address, token, kill: () => child.kill('SIGKILL') };
 }
+
+/** A pipeline that runs for minutes, and is kept so that it survives the loss of a node. */
+export const SPREAD = `millrace = 1
+
+[pipeline]
+name = "spread"
+checkpoint_every = "500ms"
+
+[node.flights]
+kind = "file"
+path = "data/flights.parquet"
+event_time = "scheduled"
+max_delay = "3h"
+replay = { by = "reported", speed = "43200x" }
+
+[node.flown]
+kind = "filter"
+input = "flights"
+where = "dep_delay IS NOT NULL"
+
+[node.hourly]
+kind = "tumbling_window"
+input = "flown"
+size = "1h"
+by = ["origin"]
+aggregate = { mean_delay = "avg(dep_delay)" }
+
+[node.chart]
+kind = "dashboard"
+input = "hourly"
+plot = { x = "window_start", y = "mean_delay", series = "origin" }
+
+[layout]
+flights = [20, 80]
+flown = [260, 80]
+hourly = [500, 80]
+chart = [500, 220]
+`;
 
 /** A page on the studio; errors of the page fail the test that asks for them. */
 export async function open(url, { width = 1440, height = 900, theme = 'light' } = {}) {

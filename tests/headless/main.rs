@@ -12,5 +12,6 @@ mod estimates;
 mod extremes;
 mod kept_rows;
 mod lateness;
+mod seen;
 mod trust;
 mod windows;

@@ -78,6 +78,8 @@ struct State {
     items: VecDeque<DataItem>,
     bytes: usize,
     dropped: BTreeMap<Flow, u64>,
+    /// Bytes of all that was taken.
+    passed: u64,
     closed: bool,
 }
 
@@ -172,6 +174,11 @@ impl DataQueue {
         }
     }
 
+    /// How many bytes have been taken so far, headers aside.
+    pub fn passed_bytes(&self) -> u64 {
+        self.state().passed
+    }
+
     /// Lets nothing more in.
     pub fn close(&self) {
         self.state().closed = true;
@@ -190,6 +197,7 @@ impl State {
     fn pop(&mut self) -> Option<DataItem> {
         let mut item = self.items.pop_front()?;
         self.bytes = self.bytes.saturating_sub(item.payload.bytes());
+        self.passed += item.payload.bytes() as u64;
         if let Some(count) = flow_of(&item.header).and_then(|flow| self.dropped.remove(&flow))
             && let Some(dropped) = dropped_of(&mut item.header)
         {

@@ -19,6 +19,7 @@ pub mod host;
 pub mod launch;
 pub mod link;
 pub mod node;
+pub mod seen;
 pub mod share;
 pub mod socket;
 pub mod trust;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use millrace_model::{Diagnostic, NodeId, PortRef, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::{Cluster, Health};
 use crate::figures::{JobFigures, RunState, Summary};
 
 /// The oldest protocol that this release speaks, which every peer must understand: a session of it ends with its connections.
@@ -111,6 +112,7 @@ pub enum Request {
     Start {
         job: JobId,
     },
+    /// Ends a run, of this session or of another: whoever may run here may stop.
     Stop {
         job: JobId,
         mode: StopMode,
@@ -167,6 +169,11 @@ pub enum Request {
     Dismiss {
         share: ShareId,
     },
+    /// A look at the cluster that the engine leads. Reply: `Cluster`, with the fault timeline if it has changed since that revision. A peer whose
+    /// description tells no health is of the release before, and would end the session.
+    Cluster {
+        known: u64,
+    },
     Ping {
         sent_us: u64,
     },
@@ -204,6 +211,9 @@ pub enum Reply {
     Pong {
         sent_us: u64,
     },
+    Cluster {
+        cluster: Box<Cluster>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -212,6 +222,9 @@ pub struct EngineDescription {
     pub protocol: u16,
     pub cores: u32,
     pub memory_bytes: u64,
+    /// How its process is now. A peer of the release before tells none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

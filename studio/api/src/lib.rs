@@ -24,6 +24,7 @@ pub const TOKEN_SUBPROTOCOL: &str = "token.";
 pub mod catalog;
 pub mod chart;
 pub mod chart_frame;
+pub mod cluster;
 pub mod document;
 pub mod edit;
 pub mod frame;
@@ -36,6 +37,7 @@ pub mod typescript;
 pub use catalog::{Catalog, FunctionInfo, InputsInfo, KindInfo, PortInfo};
 pub use chart::{AxisKind, ChartAxis, ChartInfo, ChartMark, ChartSeries};
 pub use chart_frame::{ChartFrame, ChartFrameError};
+pub use cluster::{Cluster, ClusterContact, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, Happening, Incident};
 pub use document::{
     Broken, Column, Conflict, Delivery, DiffLine, DiffLineKind, Document, DocumentCause, Explanation, Finding, FindingSeverity, Graph,
     GraphInput, GraphNode, GraphPort, Guarantee, LineRange, TextDiff, Touch, TouchKind,

@@ -6,6 +6,7 @@ use ts_rs::TS;
 
 use crate::catalog::Catalog;
 use crate::chart::ChartInfo;
+use crate::cluster::Cluster;
 use crate::document::{Column, Conflict, Document, Finding, TextDiff};
 use crate::edit::Edit;
 use crate::home::{Directory, Home, Target};
@@ -175,6 +176,12 @@ pub enum Request {
         address: String,
         token: String,
     },
+    /// Tells the cluster at a target, and no other any more, by `Cluster` events; none if absent.
+    WatchCluster {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        target: Option<String>,
+    },
     /// Frames handled since the last `Ack`.
     Ack {
         frames: u32,
@@ -256,6 +263,8 @@ pub enum Event {
     Charts(Vec<ChartInfo>),
     Conflict(Option<Conflict>),
     Targets(Vec<Target>),
+    /// To screens that watch that target.
+    Cluster(Cluster),
     /// Something to say that belongs to no request.
     Toast {
         severity: Severity,

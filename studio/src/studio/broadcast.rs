@@ -19,7 +19,7 @@ impl Studio {
         }
     }
 
-    fn tell_one(&mut self, session: SessionId, event: Event) {
+    pub(super) fn tell_one(&mut self, session: SessionId, event: Event) {
         if let Some(outbox) = self.sessions.get_mut(&session) {
             outbox.message(Arc::new(ServerMessage::Event { event: Box::new(event) }));
         }

@@ -1,6 +1,7 @@
 //! The one task that owns the studio's state, and the way in to it.
 
 mod broadcast;
+mod clusters;
 mod files;
 mod live;
 mod requests;
@@ -18,6 +19,7 @@ use millrace_studio_api::{Catalog, ClientMessage, Notice, Outcome, Platform};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::sync::mpsc;
 
+use crate::cluster::{News, Watched};
 use crate::document::{Look, Looker, OpenDocument};
 use crate::home::Recent;
 use crate::run::figures::Machine;
@@ -66,6 +68,7 @@ pub enum Command {
     Ask { session: SessionId, message: ClientMessage },
     Unreadable { session: SessionId, problem: String },
     Told { run: u32, told: Told },
+    Cluster { target: String, news: News },
     OpenPath { path: PathBuf, run: bool },
 }
 
@@ -118,6 +121,8 @@ pub(crate) struct Studio {
     taps: BTreeMap<Edge, BTreeSet<SessionId>>,
     /// Nodes whose rows are passed on already, by client: one reader each.
     followed: BTreeSet<String>,
+    /// The clusters that screens watch, by target.
+    clusters: BTreeMap<String, Watched>,
     charts_due: bool,
     /// Screens whose welcome has just been said.
     greeted: BTreeSet<SessionId>,
@@ -147,6 +152,7 @@ impl Studio {
             watched: BTreeMap::new(),
             taps: BTreeMap::new(),
             followed: BTreeSet::new(),
+            clusters: BTreeMap::new(),
             charts_due: false,
             greeted: BTreeSet::new(),
             system: System::new(),
@@ -200,6 +206,7 @@ impl Studio {
                 self.after_reply(session).await;
             }
             Command::Told { run, told } => self.told(run, told).await,
+            Command::Cluster { target, news } => self.cluster_news(&target, news),
             Command::OpenPath { path, run } => {
                 if let Err(error) = self.open(&path).await {
                     tracing::error!(path = %path.display(), error = %error.message, "could not be opened");
@@ -214,11 +221,13 @@ impl Studio {
     async fn tick(&mut self) {
         self.look_at_disk().await;
         self.send_figures();
+        self.ask_clusters();
     }
 
     async fn leave(&mut self, session: SessionId) {
         self.sessions.remove(&session);
         self.watched.retain(|(watcher, _), _| *watcher != session);
+        self.unwatch_clusters(session);
         let edges: Vec<Edge> = self.taps.keys().cloned().collect();
         for edge in edges {
             self.untap(&edge, session).await;
@@ -230,6 +239,7 @@ impl Studio {
         let lost: Vec<SessionId> = self.sessions.iter().filter(|(_, outbox)| outbox.is_lost()).map(|(id, _)| *id).collect();
         for session in lost {
             self.sessions.remove(&session);
+            self.unwatch_clusters(session);
             self.watched.retain(|(watcher, _), _| *watcher != session);
             self.taps.values_mut().for_each(|watchers| {
                 watchers.remove(&session);

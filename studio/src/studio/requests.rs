@@ -72,6 +72,10 @@ impl Studio {
                 .map_err(|error| api_error("denied", error.to_string())),
             Request::Targets => Ok(Reply::Targets(self.targets.list())),
             Request::AddTarget { address, token } => self.add_target(&address, &token).await,
+            Request::WatchCluster { target } => {
+                self.watch_cluster(session, target);
+                Ok(Reply::Done)
+            }
             Request::Ack { frames } => {
                 if let Some(outbox) = self.sessions.get_mut(&session) {
                     outbox.acknowledge(frames);

@@ -18,6 +18,7 @@ import { useKeys } from './useKeys';
 const Pipeline = lazy(() => import('../pipeline/PipelineScreen'));
 const Live = lazy(() => import('../live/Live'));
 const Events = lazy(() => import('../events/Events'));
+const Cluster = lazy(() => import('../cluster/Cluster'));
 
 export function App(): ReactElement {
   useKeys();
@@ -40,6 +41,7 @@ export function App(): ReactElement {
                 {screen === 'pipeline' && <Pipeline />}
                 {screen === 'live' && <Live />}
                 {screen === 'events' && <Events />}
+                {screen === 'cluster' && <Cluster />}
               </Suspense>
             </Boundary>
           </main>

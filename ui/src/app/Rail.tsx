@@ -1,8 +1,8 @@
-import { House, Keyboard, LayoutGrid, List, Monitor, Moon, Sun, Workflow, type LucideIcon } from 'lucide-react';
+import { House, Keyboard, LayoutGrid, List, Monitor, Moon, Network, Sun, Workflow, type LucideIcon } from 'lucide-react';
 import { useState, type ReactElement } from 'react';
 
 import { leave, openDialog, showScreen } from '../store/actions';
-import type { Screen } from '../store/state';
+import { LOCAL, type Screen } from '../store/state';
 import { useStore } from '../store/store';
 import { en } from '../text/en';
 import { charts } from '../charts/host';
@@ -12,6 +12,7 @@ const SCREENS: readonly { screen: Screen; icon: LucideIcon; title: string }[] = 
   { screen: 'pipeline', icon: Workflow, title: en.rail.pipeline },
   { screen: 'live', icon: LayoutGrid, title: en.rail.live },
   { screen: 'events', icon: List, title: en.rail.events },
+  { screen: 'cluster', icon: Network, title: en.rail.cluster },
 ];
 
 const NEXT_THEME: Record<ThemeChoice, ThemeChoice> = { system: 'light', light: 'dark', dark: 'system' };
@@ -19,9 +20,10 @@ const THEME_ICONS: Record<ThemeChoice, LucideIcon> = { system: Monitor, light: S
 
 export function Rail(): ReactElement {
   const shown = useStore((state) => state.screen);
+  const remote = useStore((state) => state.target !== LOCAL);
   return (
     <nav className="rail" aria-label={en.rail.label}>
-      {SCREENS.map(({ screen, icon: Shape, title }) => (
+      {SCREENS.filter(({ screen }) => screen !== 'cluster' || remote).map(({ screen, icon: Shape, title }) => (
         <button
           key={screen}
           type="button"

@@ -1,6 +1,8 @@
 import { ChevronDown, Play, Redo2, Save, Square, Undo2 } from 'lucide-react';
 import type { ReactElement } from 'react';
 
+import { inReach } from '../cluster/select';
+import type { Cluster, Target } from '../generated/api';
 import { isLive, leave, openDialog, redo, run, save, stop, undo } from '../store/actions';
 import { usePhase } from '../store/select';
 import { setState, useStore } from '../store/store';
@@ -76,6 +78,7 @@ const ADD = '\u0000add';
 function TargetPicker(): ReactElement {
   const targets = useStore((state) => state.targets);
   const target = useStore((state) => state.target);
+  const cluster = useStore((state) => state.cluster);
   usePhase();
   return (
     <label className="target-picker">
@@ -88,7 +91,7 @@ function TargetPicker(): ReactElement {
       >
         {targets.map((other) => (
           <option key={other.id} value={other.id}>
-            {other.state === 'ready' ? other.title : `${other.title} – ${en.targets.states[other.state]}`}
+            {targetText(other, cluster)}
           </option>
         ))}
         <option value={ADD}>{en.top.targetAdd}</option>
@@ -96,6 +99,14 @@ function TargetPicker(): ReactElement {
       <ChevronDown size={13} aria-hidden />
     </label>
   );
+}
+
+/** A target by its title, and how it is: out of reach, or with how many of its nodes are in reach. */
+function targetText({ id, title, state }: Target, cluster: Cluster | undefined): string {
+  if (state !== 'ready') return `${title} – ${en.targets.states[state]}`;
+  if (cluster?.target !== id || cluster.nodes.length < 2) return title;
+  const { there, all } = inReach(cluster.nodes);
+  return `${title} – ${en.cluster.nodesOf(there, all)}`;
 }
 
 function EventClock(): ReactElement {

@@ -1,3 +1,5 @@
+import { fakeAlone, fakeCluster } from './cluster';
+import type { Cluster } from '../generated/api';
 import { FakeStudio } from './studio';
 
 const DEPARTURES = `millrace = 1                      # the file format
@@ -104,6 +106,17 @@ export const scenes: Record<string, (studio: FakeStudio) => void> = {
     studio.start();
     studio.phase('contact_lost', { last_heard_ms: lostAt(), target: 'ws://127.0.0.1:7400' });
   },
+  cluster: (studio) => {
+    studio.open(DEPARTURES);
+    studio.start();
+    studio.phase('running', { target: 'ws://127.0.0.1:7400' });
+  },
+  cluster_alone: (studio) => studio.open(DEPARTURES),
+  cluster_lost: (studio) => {
+    studio.open(DEPARTURES);
+    studio.start();
+    studio.phase('contact_lost', { last_heard_ms: lostAt(), target: 'ws://127.0.0.1:7400' });
+  },
   conflict: (studio) => {
     studio.open(DEPARTURES);
     studio.tell({
@@ -126,9 +139,17 @@ export const scenes: Record<string, (studio: FakeStudio) => void> = {
   },
 };
 
+/** What the node leads, in the scenes that have one. */
+const clusters: Record<string, () => Cluster> = {
+  cluster: () => fakeCluster(),
+  cluster_alone: fakeAlone,
+  cluster_lost: () => fakeCluster({ contact: { is: 'lost', since_ms: lostAt(), why: 'nobody listens there any more: Connection refused' } }),
+};
+
 /** A studio in memory that shows a scene once the page has greeted it. */
 export function fakeStudio(name: string): FakeStudio {
   const studio = new FakeStudio();
+  studio.cluster = clusters[name]?.();
   const connect = studio.connect;
   studio.connect = (listener) => {
     const end = connect(listener);

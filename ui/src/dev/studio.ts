@@ -1,6 +1,7 @@
 import type { Adapter, Listener } from '../adapter/adapter';
-import type { ApiError, ClientMessage, Document, DocumentCause, Edit, Event, Reply, Request, RunInfo, RunPhase, TextDiff } from '../generated/api';
+import type { ApiError, ClientMessage, Cluster, Document, DocumentCause, Edit, Event, Reply, Request, RunInfo, RunPhase, TextDiff } from '../generated/api';
 import { fakeCatalog } from './catalog';
+import { NODE } from './cluster';
 import { fakeDocument } from './document';
 import { applyEdits } from './edits';
 import { fakeChartRows, fakeCharts, fakeFigures, fakeNotices, fakePoints, fakeRows, fakeSeries } from './figures';
@@ -50,6 +51,8 @@ export class FakeStudio implements Adapter {
   runningText = '';
   tick = 0;
   taps = new Map<string, { from: string; port: string; to: string }>();
+  /** What the node at hand leads; undefined while it does not answer. */
+  cluster: Cluster | undefined;
   /** 0 while the chart waits for its first window. */
   chartRows = 447;
 
@@ -105,7 +108,7 @@ export class FakeStudio implements Adapter {
             catalog: fakeCatalog,
             targets: [
               { id: 'local', title: 'This computer', state: 'ready', detail: '2 cores' },
-              { id: 'ws://127.0.0.1:7400', title: '127.0.0.1:7400', state: 'unreachable', detail: 'does not answer' },
+              this.cluster === undefined ? { ...NODE, state: 'unreachable', detail: 'does not answer' } : NODE,
             ],
           },
         };
@@ -161,6 +164,9 @@ export class FakeStudio implements Adapter {
         return { reply: 'rows', value: this.chartRows === 0 ? { columns: [], rows: [], total: 0 } : fakeChartRows(request.offset, request.limit) };
       case 'check_field':
         return { reply: 'checked', value: { type: 'BOOLEAN', columns: [], findings: [] } };
+      case 'watch_cluster':
+        if (request.target === this.cluster?.target && this.cluster !== undefined) this.tell({ event: 'cluster', value: this.cluster });
+        return done;
       case 'list_dir':
         return {
           reply: 'directory',

@@ -152,6 +152,106 @@ export type ClientMessage = {
  */
 id: number, request: Request, };
 
+/**
+ * The cluster at a target, about once a second while it is watched.
+ */
+export type Cluster = { 
+/**
+ * The target's id.
+ */
+target: string, contact: ClusterContact, 
+/**
+ * When it was last looked at, milliseconds since 1970; none before the first look.
+ */
+at_ms?: number, 
+/**
+ * The node that leads comes first.
+ */
+nodes: Array<ClusterNode>, links: Array<ClusterLink>, jobs: Array<ClusterJob>, 
+/**
+ * Oldest first.
+ */
+incidents: Array<Incident>, 
+/**
+ * Parts that the node takes in runs which another leads.
+ */
+led_elsewhere: number, };
+
+/**
+ * Whether the leader is in reach. What it told last stays when it is not.
+ */
+export type ClusterContact = { "is": "asking" } | { "is": "connected" } | { "is": "reconnecting", since_ms: number, why: string, } | { "is": "lost", since_ms: number, why: string, } | { "is": "unknown" };
+
+/**
+ * A run on the cluster, whoever asked for it.
+ */
+export type ClusterJob = { job: number, 
+/**
+ * The pipeline file's name.
+ */
+name: string, 
+/**
+ * Whether it is the run of this studio.
+ */
+mine: boolean, 
+/**
+ * `starting`, `running`, `draining`, `finished`, `stopped`, `failed`.
+ */
+state: string, elapsed_ms: number, rows_in: number, rows_per_s: number, epoch?: number, 
+/**
+ * By node of the pipeline: the member that runs each of its tasks, by the task's number.
+ */
+places: { [key in string]: Array<number> }, };
+
+/**
+ * The session of the node that leads with another.
+ */
+export type ClusterLink = { member: number, name: string, sent_bytes: number, received_bytes: number, sent_per_s: number, received_per_s: number, round_trip_ms?: number, 
+/**
+ * Connections that were dropped and made again.
+ */
+resumes: number, };
+
+export type ClusterNode = { 
+/**
+ * 0 is the node that leads.
+ */
+member: number, 
+/**
+ * Its address without the scheme.
+ */
+name: string, 
+/**
+ * How often a node has joined from that address.
+ */
+incarnation: number, standing: ClusterStanding, 
+/**
+ * Since when, milliseconds since 1970.
+ */
+since_ms: number, 
+/**
+ * Why it is suspected or lost.
+ */
+why?: string, 
+/**
+ * Of how many tasks of each operator it takes part; none of the node that leads.
+ */
+slots?: number, slots_used: number, tasks: number, 
+/**
+ * 0 where it was not told, as `machine_bytes`.
+ */
+cores: number, machine_bytes: number, 
+/**
+ * What its process takes of all its cores, 0 to 100.
+ */
+cpu_percent?: number, 
+/**
+ * Its process's memory.
+ */
+memory_bytes?: number, };
+
+export type ClusterStanding = "leads" | "joined" | "suspected" | "lost";
+
 export type Column = { name: string, 
 /**
  * DuckDB's name: `VARCHAR`.
@@ -280,7 +380,7 @@ input?: string, } | { "edit": "remove_nodes", nodes: Array<string>, } | { "edit"
 /**
  * What the studio tells without being asked.
  */
-export type Event = { "event": "document", "value": Document } | { "event": "closed" } | { "event": "run", "value": RunInfo | null } | { "event": "figures", "value": Figures } | { "event": "notices", "value": { reset: boolean, notices: Array<Notice>, } } | { "event": "charts", "value": Array<ChartInfo> } | { "event": "conflict", "value": Conflict | null } | { "event": "targets", "value": Array<Target> } | { "event": "toast", "value": { severity: Severity, message: string, } };
+export type Event = { "event": "document", "value": Document } | { "event": "closed" } | { "event": "run", "value": RunInfo | null } | { "event": "figures", "value": Figures } | { "event": "notices", "value": { reset: boolean, notices: Array<Notice>, } } | { "event": "charts", "value": Array<ChartInfo> } | { "event": "conflict", "value": Conflict | null } | { "event": "targets", "value": Array<Target> } | { "event": "cluster", "value": Cluster } | { "event": "toast", "value": { severity: Severity, message: string, } };
 
 export type Explanation = { 
 /**
@@ -441,11 +541,46 @@ export type Guarantee = { source: string, delivery: Delivery,
  */
 needs: Array<string>, };
 
+export type Happening = { 
+/**
+ * Milliseconds since 1970.
+ */
+at_ms: number, 
+/**
+ * A stable kind: `node_joined`, `node_suspected`, `node_resumed`, `node_lost`, `tasks_lost`, `checkpoint_failed`, `restarted`, `running`, `failed`.
+ */
+kind: string, 
+/**
+ * The node that it happened to, by its address without the scheme.
+ */
+node?: string, 
+/**
+ * The name of the pipeline file that it happened to.
+ */
+pipeline?: string, 
+/**
+ * In words.
+ */
+message: string, };
+
 export type Home = { 
 /**
  * Newest first.
  */
 recent: Array<RecentProject>, samples: Array<Sample>, };
+
+/**
+ * A root cause, with what came of it.
+ */
+export type Incident = { id: number, root: Happening, 
+/**
+ * Oldest first.
+ */
+victims: Array<Happening>, 
+/**
+ * Victims that are not listed.
+ */
+unlisted: number, };
 
 /**
  * How many inputs a kind takes.
@@ -589,7 +724,7 @@ continues: boolean, } | { "ask": "undo" } | { "ask": "redo" } | { "ask": "copy",
 /**
  * Counted from the newest row backwards.
  */
-offset: number, limit: number, } | { "ask": "list_dir", path?: string, } | { "ask": "targets" } | { "ask": "add_target", address: string, token: string, } | { "ask": "ack", frames: number, };
+offset: number, limit: number, } | { "ask": "list_dir", path?: string, } | { "ask": "targets" } | { "ask": "add_target", address: string, token: string, } | { "ask": "watch_cluster", target?: string, } | { "ask": "ack", frames: number, };
 
 /**
  * Rows that come unasked, in a binary frame.

@@ -1,5 +1,5 @@
 import type { Document, Event, Figures, GraphNode, Notice, RowsFrame, RunInfo, Severity, Welcome } from '../generated/api';
-import { EMPTY_SELECTION, edgeKey, type EdgeRef, type Selection, type State, type Toast, type Trail } from './state';
+import { EMPTY_SELECTION, LOCAL, edgeKey, type EdgeRef, type Selection, type State, type Toast, type Trail } from './state';
 
 /** Points that a sparkline shows: two minutes at 2 Hz. */
 export const TRAIL_LENGTH = 240;
@@ -31,13 +31,21 @@ export function onEvent(state: State, event: Event): Change {
       return { conflict: event.value };
     case 'targets':
       return { targets: event.value, target: knownTarget(state.target, event.value) };
+    case 'cluster':
+      // One that was asked for before another target was chosen comes too late.
+      return event.value.target === state.target ? { cluster: event.value } : {};
     case 'toast':
       return { toasts: addToast(state.toasts, event.value.severity, event.value.message) };
   }
 }
 
+/** Another target was chosen: what is known of the cluster is another's. This computer has no screen for it. */
+export function onTarget(state: State): Change {
+  return state.target === LOCAL && state.screen === 'cluster' ? { cluster: undefined, screen: 'pipeline' } : { cluster: undefined };
+}
+
 function knownTarget(id: string, targets: readonly { id: string }[]): string {
-  return targets.some((target) => target.id === id) ? id : 'local';
+  return targets.some((target) => target.id === id) ? id : LOCAL;
 }
 
 function onDocument(state: State, document: Document): Change {

@@ -2,8 +2,9 @@ import type { Adapter } from '../adapter/adapter';
 import { Client, RequestError } from '../adapter/client';
 import { charts } from '../charts/host';
 import { en } from '../text/en';
-import { addToast, onEvent, onRows, onWelcome } from './reduce';
-import { getState, setState } from './store';
+import { addToast, onEvent, onRows, onTarget, onWelcome } from './reduce';
+import { LOCAL } from './state';
+import { getState, setState, useStore } from './store';
 
 let client: Client | undefined;
 
@@ -14,6 +15,7 @@ export function startSession(adapter: Adapter): () => void {
       setState(onWelcome(getState(), welcome));
       if (welcome.api !== session.api) toast('error', en.link.oldPage);
       void refreshHome();
+      watchCluster();
     },
     event: (event) => {
       const change = onEvent(getState(), event);
@@ -29,7 +31,23 @@ export function startSession(adapter: Adapter): () => void {
   });
   charts.onTrouble = (why) => toast('warning', why);
   client = session;
-  return session.start();
+  const unfollow = useStore.subscribe((state, before) => {
+    if (state.target === before.target) return;
+    setState(onTarget(state));
+    watchCluster();
+  });
+  const end = session.start();
+  return () => {
+    unfollow();
+    end();
+  };
+}
+
+/** Has the studio tell the cluster at the chosen target, where that is a node. */
+function watchCluster(): void {
+  const { link, target } = getState();
+  if (link.is !== 'open') return;
+  studio().ask(target === LOCAL ? { ask: 'watch_cluster' } : { ask: 'watch_cluster', target }).catch(showError);
 }
 
 /** The client of the running session. */

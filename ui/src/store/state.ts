@@ -2,6 +2,7 @@ import type { LinkState } from '../adapter/adapter';
 import type {
   Catalog,
   ChartInfo,
+  Cluster,
   Conflict,
   Document,
   Figures,
@@ -15,7 +16,7 @@ import type {
   Welcome,
 } from '../generated/api';
 
-export type Screen = 'pipeline' | 'live' | 'events';
+export type Screen = 'pipeline' | 'live' | 'events' | 'cluster';
 export type DockTab = 'text' | 'chart' | 'rows' | 'checkpoints' | 'problems';
 export type InspectorTab = 'settings' | 'metrics';
 
@@ -27,6 +28,9 @@ export interface EdgeRef {
   /** The input's name where the kind names them. */
   input?: string;
 }
+
+/** The target that is this computer: an engine in the studio's own process. */
+export const LOCAL = 'local';
 
 export type Selection = { nodes: readonly string[]; edges: readonly EdgeRef[] };
 
@@ -66,6 +70,8 @@ export interface State {
   conflict: Conflict | null;
   targets: readonly Target[];
   target: string;
+  /** The cluster at the target, where that is a node; nothing before it was told. */
+  cluster: Cluster | undefined;
   /** Samples of edges, by {@link edgeKey}. */
   taps: Readonly<Record<string, RowsPage>>;
   screen: Screen;
@@ -107,7 +113,8 @@ export const initialState: State = {
   charts: [],
   conflict: null,
   targets: [],
-  target: 'local',
+  target: LOCAL,
+  cluster: undefined,
   taps: {},
   screen: 'pipeline',
   dock: 'text',

@@ -1,3 +1,4 @@
+import { cluster } from './cluster';
 import { fieldNames } from './fieldNames';
 import { count, plural, span } from './format';
 
@@ -22,7 +23,7 @@ export const en = {
     text: 'The project and its run are safe: they live in the studio, not in this page.',
     again: 'Try again',
   },
-  rail: { label: 'Screens', home: 'Home', pipeline: 'Pipeline', live: 'Live', events: 'Events', keys: 'Keys' },
+  rail: { label: 'Screens', home: 'Home', pipeline: 'Pipeline', live: 'Live', events: 'Events', cluster: 'Cluster', keys: 'Keys' },
   theme: { system: 'Theme: as the system', light: 'Theme: light', dark: 'Theme: dark' },
   top: {
     saved: 'saved',
@@ -406,6 +407,7 @@ export const en = {
     times: (times: number) => `${count(times)}×`,
     severity: { info: 'Note', warning: 'Warning', error: 'Error' },
   },
+  cluster,
   status: {
     label: 'Status',
     rowsPerSecond: 'rows/s',

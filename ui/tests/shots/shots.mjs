@@ -11,6 +11,12 @@ const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '../..');
 
 const click = (selector) => async (page) => page.click(selector);
 const selectFlown = async (page) => page.click('[data-node="flown"]');
+const chooseNode = async (page) => page.evaluate(() => {
+  const select = document.querySelector('.target-picker select');
+  select.disabled = false;
+  select.value = 'ws://127.0.0.1:7400';
+  select.dispatchEvent(new Event('change', { bubbles: true }));
+});
 const dock = (tab) => async (page) => page.click(`.dock [data-tab="${tab}"]`);
 const both = (...steps) => async (page) => {
   for (const step of steps) await step(page);
@@ -38,6 +44,10 @@ const SHOTS = {
   diff: ['differs', click('.strip .link-button')],
   live: ['running', click('[aria-label="Live"]')],
   events: ['running', click('[aria-label="Events"]')],
+  cluster: ['cluster', both(chooseNode, click('[aria-label="Cluster"]'), async (page) => page.locator('.timeline-fold summary').first().click())],
+  cluster_canvas: ['cluster', chooseNode],
+  cluster_alone: ['cluster_alone', both(chooseNode, click('[aria-label="Cluster"]'))],
+  cluster_lost: ['cluster_lost', both(chooseNode, click('[aria-label="Cluster"]'))],
   table: ['running', both(dock('chart'), async (page) => page.locator('.chart-tool', { hasText: 'Table' }).click({ force: true, timeout: 2000 }).catch(() => undefined))],
   keys: ['draft', async (page) => page.keyboard.press('?')],
   open: ['home', async (page) => page.click('.home-actions .button')],

@@ -6,13 +6,14 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use millrace_model::{Diagnostics, NodeId, PortRef, Schema};
 use millrace_runtime::files::Files;
 use millrace_runtime::share::{MemberOrder, MemberReport};
 use millrace_state::store::Store;
+use millrace_wire::cluster::Cluster;
 use millrace_wire::message::{Deployment, EngineDescription, Event, JobId, Reply, Request, RequestId, ShareId, StopMode};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -20,6 +21,7 @@ use crate::contact::Contact;
 use crate::data::{DataItem, DataQueue};
 use crate::error::ClientError;
 use crate::link::{Asked, ClientEnd, QueueEnd, WhyLost};
+use crate::seen::Traffic;
 use crate::share::{Leading, LinkEdges, ServedStore};
 
 pub use inputs::RunFiles;
@@ -56,6 +58,10 @@ struct Inner {
     shared: Arc<Shared>,
     requests: mpsc::Sender<Asked>,
     data_out: QueueEnd,
+    /// What comes passes here; it is taken elsewhere.
+    data_in: Arc<DataQueue>,
+    /// Whether the engine knows what a cluster is; unset until it was asked.
+    knows_clusters: OnceLock<bool>,
     next_request: AtomicU64,
     disk: Disk,
     why_lost: WhyLost,
@@ -74,8 +80,12 @@ impl EngineClient {
             standing,
         });
         tokio::spawn(view::take_answers(shared.clone(), answers, why_lost.clone()));
+        let coming = data_in.0.clone();
         tokio::spawn(view::take_data(shared.clone(), data_in));
-        EngineClient { inner: Arc::new(Inner { shared, requests, data_out, next_request: AtomicU64::new(1), disk, why_lost }) }
+        let (next_request, knows_clusters) = (AtomicU64::new(1), OnceLock::new());
+        EngineClient {
+            inner: Arc::new(Inner { shared, requests, data_out, data_in: coming, knows_clusters, next_request, disk, why_lost }),
+        }
     }
 
     async fn ask(&self, request: Request, files: Option<Arc<Files>>) -> Result<Reply, ClientError> {
@@ -113,6 +123,25 @@ impl EngineClient {
     pub async fn describe(&self) -> Result<EngineDescription, ClientError> {
         match self.ask(Request::Describe, None).await? {
             Reply::Description(description) => Ok(description),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// A look at the cluster that the engine leads, with the fault timeline if it has changed since that revision. None: the engine is of the
+    /// release before, and knows none.
+    pub async fn cluster(&self, known: u64) -> Result<Option<Cluster>, ClientError> {
+        let knows = match self.inner.knows_clusters.get() {
+            Some(knows) => *knows,
+            None => {
+                let knows = self.describe().await?.health.is_some();
+                *self.inner.knows_clusters.get_or_init(|| knows)
+            }
+        };
+        if !knows {
+            return Ok(None);
+        }
+        match self.ask(Request::Cluster { known }, None).await? {
+            Reply::Cluster { cluster } => Ok(Some(*cluster)),
             _ => Err(ClientError::UnexpectedReply),
         }
     }
@@ -273,6 +302,11 @@ impl EngineClient {
     /// Whether the engine is in reach.
     pub fn contact(&self) -> watch::Receiver<Contact> {
         self.inner.shared.standing.follow()
+    }
+
+    /// What has passed on the data side, in bytes.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { sent_bytes: self.inner.data_out.0.passed_bytes(), received_bytes: self.inner.data_in.passed_bytes() }
     }
 
     /// How many connections of this session were dropped and made again.

@@ -1,12 +1,14 @@
 //! One job, from its inputs to its end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millrace_model::{Diagnostic, NodeId, PortRef};
 use millrace_runtime::files::Files;
+use millrace_wire::cluster::ClusterJob;
 use millrace_wire::codes;
-use millrace_wire::figures::{RunState, Summary};
+use millrace_wire::figures::{EpochOutcome, JobFigures, RunState, Summary};
 use millrace_wire::message::{DataHeader, Deployment, Event, Failure, JobId, Reply, RequestId, StopMode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
@@ -18,6 +20,7 @@ use super::staging::Staging;
 use crate::data::{DataItem, DataPayload};
 use crate::launch::{Run, RunEnd, Sample};
 use crate::link::{Answers, bare};
+use crate::seen::file_name;
 
 /// How long the last notices of a run that is over are waited for.
 const LAST_NOTICES: Duration = Duration::from_secs(1);
@@ -146,6 +149,23 @@ impl Job {
         self.run().ok_or_else(|| Diagnostic::error(codes::NOT_NOW, format!("job {} does not run yet", self.id.0)))
     }
 
+    /// The job as a list shows it; none before it runs.
+    pub fn seen(&self, places: BTreeMap<NodeId, Vec<u32>>) -> Option<ClusterJob> {
+        let figures = self.run()?.figures();
+        let sum = |of: fn(&millrace_wire::figures::NodeFigures) -> u64| figures.nodes.values().map(of).sum();
+        Some(ClusterJob {
+            job: self.id,
+            name: file_name(&self.deployment.name).to_owned(),
+            state: figures.state,
+            elapsed_ms: figures.elapsed_ms,
+            rows_in: rows_read(&figures),
+            late: sum(|node| node.late),
+            quarantined: sum(|node| node.quarantined),
+            epoch: figures.epochs.iter().filter(|epoch| epoch.outcome == EpochOutcome::Complete).map(|epoch| epoch.epoch).max(),
+            places,
+        })
+    }
+
     pub fn watch_figures(&self, answers: &Answers, every: Option<Duration>) -> Result<Reply, Diagnostic> {
         let run = self.running()?;
         let mut state = self.state();
@@ -236,6 +256,7 @@ pub async fn run(session: Arc<Session>, job: Arc<Job>, asked: RequestId) {
         end.cause = Some(failure(diagnostic));
     }
     job.over();
+    session.host.crew_seen().over(job.id);
     if figures_were_watched {
         session.answers.clear_figures(job.id);
         session.event(Event::Figures { job: job.id, figures: run.figures() }).await;
@@ -264,7 +285,11 @@ async fn launch(session: Arc<Session>, job: Arc<Job>) -> Result<Arc<dyn Run>, Re
 /// Passes on what the run tells, until it is over.
 async fn watch(session: Arc<Session>, job: Arc<Job>, run: Arc<dyn Run>) -> RunEnd {
     let id = job.id;
-    let told = |notice| session.event(Event::Notice { job: id, notice });
+    let seen = session.host.crew_seen();
+    let told = |notice| {
+        seen.noticed(id, &notice);
+        session.event(Event::Notice { job: id, notice })
+    };
     let mut state = run.watch_state();
     let end = loop {
         tokio::select! {
@@ -291,6 +316,12 @@ async fn watch(session: Arc<Session>, job: Arc<Job>, run: Arc<dyn Run>) -> RunEn
     };
     let _ = tokio::time::timeout(LAST_NOTICES, last).await;
     end
+}
+
+/// What the sources have read: the nodes that no edge leads to.
+fn rows_read(figures: &JobFigures) -> u64 {
+    let sources = figures.nodes.iter().filter(|(node, _)| figures.edges.iter().all(|edge| edge.to != **node));
+    sources.map(|(_, figures)| figures.rows_in).sum()
 }
 
 fn failure(diagnostic: Diagnostic) -> Failure {

@@ -1,7 +1,7 @@
 //! The engine's end of sessions: carries out requests, and tells what becomes of runs.
 //!
-//! A job belongs to the session that staged it; another session cannot see it. When a session ends, its jobs are aborted at once:
-//! nobody can take them up again, and the transport was patient before (see [`crate::socket`]).
+//! A job belongs to the session that staged it; another one sees it in the list of all, may stop it, and nothing else. When a session ends,
+//! its jobs are aborted at once: nobody can take them up again, and the transport was patient before (see [`crate::socket`]).
 
 mod caller;
 pub(crate) mod files;
@@ -12,12 +12,14 @@ mod results;
 mod session;
 mod staging;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use millrace_runtime::Clock;
+use millrace_wire::cluster::Cluster;
 use millrace_wire::message::{EngineDescription, JobId};
 use tokio::sync::Semaphore;
 
@@ -25,7 +27,9 @@ pub use caller::Caller;
 
 use crate::launch::RunLauncher;
 use crate::link::HostEnd;
+use crate::seen::{Seen, Vitals};
 use crate::share::Crew;
+use job::Job;
 
 /// How much an engine takes on.
 #[derive(Debug, Clone)]
@@ -60,7 +64,9 @@ pub struct HostOptions {
     /// The nodes that enlist.
     pub crew: Arc<Crew>,
     pub clock: Arc<dyn Clock>,
+    /// What it is; how it is at the moment is added when it is asked.
     pub description: EngineDescription,
+    pub vitals: Arc<dyn Vitals>,
     pub limits: HostLimits,
     /// Where runs get a folder of their own if the asking side shares no disk. The system's temporary folder if absent.
     pub run_folder: Option<PathBuf>,
@@ -76,12 +82,17 @@ struct Shared {
     options: HostOptions,
     next_job: AtomicU64,
     slots: Arc<Semaphore>,
+    /// The jobs of all sessions, for as long as those keep them.
+    jobs: Mutex<BTreeMap<JobId, Weak<Job>>>,
+    /// Held by each part that is taken in a run which is led elsewhere, to count them by.
+    share: Arc<()>,
 }
 
 impl EngineHost {
     pub fn new(options: HostOptions) -> EngineHost {
         let slots = Arc::new(Semaphore::new(options.limits.max_jobs));
-        EngineHost { shared: Arc::new(Shared { options, next_job: AtomicU64::new(1), slots }) }
+        let (next_job, jobs, share) = (AtomicU64::new(1), Mutex::default(), Arc::new(()));
+        EngineHost { shared: Arc::new(Shared { options, next_job, slots, jobs, share }) }
     }
 
     /// Serves one session of this process until its client is gone; then its jobs are being aborted.
@@ -98,5 +109,41 @@ impl EngineHost {
 impl Shared {
     fn job_id(&self) -> JobId {
         JobId(self.next_job.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn crew_seen(&self) -> &Seen {
+        self.options.crew.seen()
+    }
+
+    /// Puts a job where other sessions find it.
+    fn list(&self, job: &Arc<Job>) {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.retain(|_, job| job.strong_count() > 0);
+        jobs.insert(job.id, Arc::downgrade(job));
+    }
+
+    fn unlist(&self, job: JobId) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+    }
+
+    /// A job of whatever session.
+    fn job(&self, id: JobId) -> Option<Arc<Job>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(&id).and_then(Weak::upgrade)
+    }
+
+    /// What this engine is, and how it is now.
+    fn describe(&self) -> EngineDescription {
+        let mut health = self.options.vitals.health();
+        health.shares = u32::try_from(Arc::strong_count(&self.share) - 1).unwrap_or(u32::MAX);
+        EngineDescription { health: Some(health), ..self.options.description.clone() }
+    }
+
+    /// A look at the nodes and the runs that this engine leads.
+    fn cluster(&self, known: u64) -> Cluster {
+        let seen = self.crew_seen();
+        // Taken out of the lock: what a run is asked for may take a while.
+        let jobs: Vec<Arc<Job>> = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).values().filter_map(Weak::upgrade).collect();
+        let jobs = jobs.iter().filter_map(|job| job.seen(seen.places(job.id))).collect();
+        Cluster { jobs, ..seen.look(&self.describe(), known) }
     }
 }

@@ -29,6 +29,7 @@ pub fn noted(request: &Request) -> Option<Noted> {
         Request::TakePart { deployment, .. } => ("take_part", short(&deployment.name)),
         Request::Dismiss { .. } => ("dismiss", None),
         Request::Describe
+        | Request::Cluster { .. }
         | Request::Ping { .. }
         | Request::WatchFigures { .. }
         | Request::Tap { .. }

@@ -30,11 +30,14 @@ pub struct Session {
     pub data_out: Arc<DataQueue>,
     jobs: Mutex<BTreeMap<JobId, Arc<Job>>>,
     /// The parts that this node takes in runs that the asking side leads.
-    shares: Mutex<BTreeMap<ShareId, Taking>>,
+    shares: Mutex<BTreeMap<ShareId, Share>>,
     caller: Caller,
     /// What is under way that the audit log is told of once it is answered.
     noted: Mutex<BTreeMap<RequestId, Noted>>,
 }
+
+/// One of them, and that the engine counts it.
+type Share = (Taking, Arc<()>);
 
 /// Shares that one leader may have at a node.
 const MOST_SHARES: usize = 256;
@@ -85,12 +88,16 @@ async fn take_data(session: Arc<Session>, queue: Arc<DataQueue>) {
 
 type Answered = Result<Reply, Diagnostic>;
 
+fn no_job(id: JobId) -> Diagnostic {
+    Diagnostic::error(codes::NO_JOB, format!("there is no job {}, or it is another session's", id.0))
+}
+
 impl Session {
     fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<Job>>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shares(&self) -> MutexGuard<'_, BTreeMap<ShareId, Taking>> {
+    fn shares(&self) -> MutexGuard<'_, BTreeMap<ShareId, Share>> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -98,7 +105,7 @@ impl Session {
     fn share_came(&self, header: DataHeader, bytes: Bytes) {
         let Some(share) = header.share() else { return };
         let mut shares = self.shares();
-        if let Some(taking) = shares.get(&share)
+        if let Some((taking, _)) = shares.get(&share)
             && !taking.came(header, bytes)
         {
             shares.remove(&share);
@@ -150,7 +157,7 @@ impl Session {
             ));
         }
         let taking = take(&self.host.options.launcher, wanted, &self.answers, &self.data_out)?;
-        shares.insert(share, taking);
+        shares.insert(share, (taking, self.host.share.clone()));
         Ok(Reply::Done)
     }
 
@@ -159,7 +166,7 @@ impl Session {
     }
 
     fn known(&self, id: JobId) -> Result<Arc<Job>, Diagnostic> {
-        self.job(id).ok_or_else(|| Diagnostic::error(codes::NO_JOB, format!("this session has no job {}", id.0)))
+        self.job(id).ok_or_else(|| no_job(id))
     }
 
     pub async fn event(&self, event: Event) -> bool {
@@ -182,7 +189,8 @@ impl Session {
     async fn handle(self: Arc<Self>, asked: Asked) {
         let Asked { id, request, files } = asked;
         let answered = match request {
-            Request::Describe => Ok(Reply::Description(self.host.options.description.clone())),
+            Request::Describe => Ok(Reply::Description(self.host.describe())),
+            Request::Cluster { known } => Ok(Reply::Cluster { cluster: Box::new(self.host.cluster(known)) }),
             Request::Ping { sent_us } => Ok(Reply::Pong { sent_us }),
             Request::Enlist { address, token, slots } => {
                 tokio::spawn(async move {
@@ -193,7 +201,7 @@ impl Session {
             }
             Request::TakePart { share, deployment, columns, start } => self.take_part(Wanted { share, deployment, columns, start }),
             Request::Order { share, order } => match self.shares().get(&share) {
-                Some(taking) => taking.order(order).map(|()| Reply::Done),
+                Some((taking, _)) => taking.order(order).map(|()| Reply::Done),
                 // It was through before it heard.
                 None => Ok(Reply::Done),
             },
@@ -209,7 +217,9 @@ impl Session {
                         let wanted = place.staging().map(|staging| staging.wanted()).unwrap_or_default();
                         let clock = self.host.options.clock.clone();
                         let results = super::results::ResultStore::new(job, clock, self.host.options.limits.max_result_bytes);
-                        self.jobs().insert(job, Arc::new(Job::new(job, deployment, place, results, slot)));
+                        let staged = Arc::new(Job::new(job, deployment, place, results, slot));
+                        self.host.list(&staged);
+                        self.jobs().insert(job, staged);
                         Reply::Staged { job, wanted }
                     })
                 }
@@ -222,7 +232,7 @@ impl Session {
                 }
                 Err(diagnostic) => Err(diagnostic),
             },
-            Request::Stop { job, mode } => self.known(job).map(|job| {
+            Request::Stop { job, mode } => self.host.job(job).ok_or_else(|| no_job(job)).map(|job| {
                 job.stop(mode);
                 Reply::Done
             }),
@@ -240,6 +250,7 @@ impl Session {
             Request::Forget { job } => self.known(job).and_then(|job| {
                 job.forget()?;
                 self.jobs().remove(&job.id);
+                self.host.unlist(job.id);
                 Ok(Reply::Done)
             }),
         };

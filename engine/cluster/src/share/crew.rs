@@ -13,13 +13,14 @@ use millrace_runtime::share::{FarMember, ShareStart, Team, member_lost};
 use millrace_runtime::{RunError, RunResult};
 use millrace_state::checkpoint::{Paths, RunId};
 use millrace_state::store::Store;
-use millrace_wire::message::{Deployment, ShareId};
+use millrace_wire::message::{Deployment, JobId, ShareId};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::client::EngineClient;
 use crate::contact::Contact;
 use crate::node::Token;
+use crate::seen::{Seen, Watching};
 use crate::trust::Name;
 
 /// How long a run that begins waits for a node whose connection is being made again.
@@ -32,6 +33,7 @@ const ORDERS: usize = 16;
 pub struct Crew {
     enlisted: Mutex<Enlisted>,
     next_share: AtomicU64,
+    seen: Seen,
 }
 
 #[derive(Default)]
@@ -41,12 +43,12 @@ struct Enlisted {
 }
 
 /// One node.
-#[derive(Clone)]
 struct Hand {
     address: String,
     mark: Mark,
     client: EngineClient,
     slots: u32,
+    _watching: Watching,
 }
 
 /// What tells a node from another at the same address.
@@ -82,30 +84,50 @@ impl Crew {
     /// Takes a node on, in place of what was at that address before. `slots`: of how many tasks of each operator it takes part.
     pub fn enlist(&self, address: &str, mark: Mark, client: EngineClient, slots: u32) -> Member {
         let mut enlisted = self.enlisted();
-        enlisted.nodes.retain(|_, hand| hand.address != address);
+        self.keep(&mut enlisted, |hand| if hand.address == address { Some("it has joined again".to_owned()) } else { None });
         enlisted.last += 1;
-        let member = Member(enlisted.last);
-        enlisted.nodes.insert(member, Hand { address: address.to_owned(), mark, client, slots: slots.max(1) });
+        let (member, slots) = (Member(enlisted.last), slots.max(1));
+        self.seen.joined(member, address, slots);
+        let watching = Watching::start(self.seen.clone(), member, client.clone());
+        enlisted.nodes.insert(member, Hand { address: address.to_owned(), mark, client, slots, _watching: watching });
         member
+    }
+
+    /// Lets those go of whom there is a reason to, and tells why, unless contact was lost before: whoever finds that first tells it.
+    fn keep(&self, enlisted: &mut Enlisted, gone: impl Fn(&Hand) -> Option<String>) {
+        enlisted.nodes.retain(|member, hand| {
+            let lost = match &*hand.client.contact().borrow() {
+                Contact::Lost { why, .. } => Some(why.clone()),
+                _ => gone(hand),
+            };
+            if let Some(why) = &lost {
+                self.seen.lost(*member, why);
+            }
+            lost.is_none()
+        });
+    }
+
+    /// What is known of the nodes and of what they do.
+    pub const fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// The addresses and slots of the nodes in reach.
     pub fn present(&self) -> Vec<(Member, String, u32)> {
         let mut enlisted = self.enlisted();
-        enlisted.nodes.retain(|_, hand| !hand.client.contact().borrow().is_lost());
+        self.keep(&mut enlisted, |_| None);
         enlisted.nodes.iter().map(|(member, hand)| (*member, hand.address.clone(), hand.slots)).collect()
     }
 
     /// The slots of the nodes that can be spoken to. One whose connection is being made again is waited for, a moment: it may be back at once, or be
     /// gone, which is known much later.
     pub async fn in_reach(&self) -> BTreeMap<Member, u32> {
-        let nodes: Vec<(Member, Hand)> = self.enlisted().nodes.iter().map(|(member, hand)| (*member, hand.clone())).collect();
-        let asked = nodes.into_iter().map(|(member, hand)| async move {
-            let mut contact = hand.client.contact();
+        let nodes: Vec<_> = self.enlisted().nodes.iter().map(|(member, hand)| (*member, hand.slots, hand.client.contact())).collect();
+        let asked = nodes.into_iter().map(|(member, slots, mut contact)| async move {
             let known = timeout(A_MOMENT, contact.wait_for(|contact| !contact.is_resuming())).await;
             // Who does not come back in time, or is gone with its contact, is not in reach.
             let is_there = matches!(known, Ok(Ok(contact)) if *contact == Contact::Connected);
-            is_there.then_some((member, hand.slots))
+            is_there.then_some((member, slots))
         });
         join_all(asked).await.into_iter().flatten().collect()
     }
@@ -118,6 +140,7 @@ impl Crew {
 /// A run's use of the crew.
 pub struct RunTeam {
     pub crew: Arc<Crew>,
+    pub job: JobId,
     pub deployment: Deployment,
     /// The columns of its sources.
     pub columns: BTreeMap<NodeId, Schema>,
@@ -128,19 +151,25 @@ pub struct RunTeam {
 #[async_trait]
 impl Team for RunTeam {
     async fn muster(&self) -> BTreeMap<Member, u32> {
-        self.crew.in_reach().await
+        let members = self.crew.in_reach().await;
+        // Looked at first: what was lost with a node that is gone is told by where the last attempt was spread.
+        let _ = self.crew.present();
+        self.crew.seen().gathers(self.job);
+        members
     }
 
     async fn begin(&self, start: ShareStart) -> RunResult<FarMember> {
         let member = start.me;
+        self.crew.seen().placed(self.job, &self.deployment.name, &start.plan, &start.placement);
         let client = self.crew.client(member).filter(|client| !client.contact().borrow().is_lost());
-        let client = client.ok_or_else(|| unreachable(member, "it is gone"))?;
+        let unreachable = |why: &dyn std::fmt::Display| unreachable(&self.name(member), why);
+        let client = client.ok_or_else(|| unreachable(&"it is gone"))?;
         let share = ShareId(self.crew.next_share.fetch_add(1, Ordering::Relaxed) + 1);
         let within = Paths { run: RunId(start.run_start_us) }.run();
         let start = serde_json::to_value(start).map_err(|error| RunError::bug(error.to_string()))?;
         let store = self.store.clone().map(|store| (store, within));
         let begun = client.take_part(share, self.deployment.clone(), self.columns.clone(), start, store).await;
-        let (reports, edges) = begun.map_err(|error| unreachable(member, error))?;
+        let (reports, edges) = begun.map_err(|error| unreachable(&error))?;
         let (orders, mut ordered) = mpsc::channel(ORDERS);
         tokio::spawn(async move {
             while let Some(order) = ordered.recv().await {
@@ -151,8 +180,13 @@ impl Team for RunTeam {
         });
         Ok(FarMember { orders, reports, edges })
     }
+
+    fn name(&self, member: Member) -> String {
+        let address = self.crew.seen().address(member);
+        address.map_or_else(|| format!("process {} of the run", member.0), |address| format!("the node at {address}"))
+    }
 }
 
-fn unreachable(member: Member, why: impl std::fmt::Display) -> RunError {
-    member_lost(format!("process {} of the run cannot take part: {why}", member.0))
+fn unreachable(name: &str, why: &dyn std::fmt::Display) -> RunError {
+    member_lost(format!("{name} cannot take part: {why}"))
 }

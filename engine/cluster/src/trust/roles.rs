@@ -79,9 +79,12 @@ impl Need {
 /// What a request needs. Without a default: whoever adds a request decides here.
 pub const fn need(request: &Request) -> Need {
     match request {
-        Request::Describe | Request::Ping { .. } | Request::WatchFigures { .. } | Request::Tap { .. } | Request::WatchResults { .. } => {
-            Need::View
-        }
+        Request::Describe
+        | Request::Cluster { .. }
+        | Request::Ping { .. }
+        | Request::WatchFigures { .. }
+        | Request::Tap { .. }
+        | Request::WatchResults { .. } => Need::View,
         Request::Stage { .. } | Request::Start { .. } | Request::Stop { .. } | Request::Kill { .. } | Request::Forget { .. } => {
             Need::Operate
         }

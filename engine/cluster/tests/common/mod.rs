@@ -15,6 +15,7 @@ use millrace_cluster::client::Disk;
 use millrace_cluster::host::HostOptions;
 use millrace_cluster::launch::{Run, RunEnd, RunLauncher, Sample};
 use millrace_cluster::link::link;
+use millrace_cluster::seen::NoVitals;
 use millrace_cluster::share::Crew;
 use millrace_cluster::{Contact, EngineClient, EngineHost, HostLimits, Node, NodeOptions, RunFiles, connect, serve};
 use millrace_model::{Diagnostic, Diagnostics, NodeId, PortRef, Schema};
@@ -212,9 +213,20 @@ pub fn host_within(limits: HostLimits) -> (EngineHost, Running) {
 
 pub fn host_of(limits: HostLimits, crew: Arc<Crew>) -> (EngineHost, Running) {
     let running = Running::default();
-    let description = EngineDescription { version: "1".into(), protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes: 1 << 30 };
+    let description = EngineDescription { version: "1".into(), protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes: 1 << 30, health: None };
     let launcher = Arc::new(FakeLauncher { running: running.clone() });
-    (EngineHost::new(HostOptions { launcher, crew, clock: Arc::new(RealClock), description, limits, run_folder: None }), running)
+    (
+        EngineHost::new(HostOptions {
+            launcher,
+            crew,
+            clock: Arc::new(RealClock),
+            description,
+            vitals: Arc::new(NoVitals),
+            limits,
+            run_folder: None,
+        }),
+        running,
+    )
 }
 
 pub fn in_process(host: &EngineHost) -> EngineClient {

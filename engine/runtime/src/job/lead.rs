@@ -62,7 +62,7 @@ pub async fn gather(shared: &Shared, attempt: &Attempt) -> Result<Members, Box<F
             match far.reports.recv().await {
                 Some(MemberReport::Began) => Ok((member, far)),
                 Some(MemberReport::NotBegun { failure }) => Err(failure),
-                _ => Err(Box::new(told(shared, &lost(member)))),
+                _ => Err(Box::new(told(shared, &lost(shared, member)))),
             }
         }
     });
@@ -76,8 +76,9 @@ fn stays(shared: &Shared, vertex: &Vertex) -> bool {
     !head.is_some_and(|node| matches!(shared.registry.get(&node.decl.kind), Some(Entry::Operator(_))))
 }
 
-fn lost(member: Member) -> RunError {
-    member_lost(format!("process {} of the run is gone, and its tasks with it", member.0))
+fn lost(shared: &Shared, member: Member) -> RunError {
+    let name = shared.host.team.as_ref().map_or_else(|| "a member".to_owned(), |team| team.name(member));
+    member_lost(format!("{name} is gone, and its tasks with it"))
 }
 
 fn told(shared: &Shared, error: &RunError) -> Failure {
@@ -111,7 +112,7 @@ impl Members {
             carried.entry(member).or_default().push(pump);
             RunResult::Ok(())
         };
-        let edges = |member: &Member| far.get(member).map(|far| far.edges.clone()).ok_or_else(|| lost(*member));
+        let edges = |member: &Member| far.get(member).map(|far| far.edges.clone()).ok_or_else(|| lost(shared, *member));
         for outgoing in ends.out {
             let edges = edges(&outgoing.to)?;
             spawn(outgoing.to, Box::pin(outgoing.pump(edges)))?;
@@ -264,7 +265,7 @@ impl Listener {
             return;
         }
         // A channel may be found closed before the reports are: that is the same loss, told by who it is that is gone.
-        let error = self.fault.take().filter(|fault| fault.code() != MEMBER_LOST).unwrap_or_else(|| lost(self.member));
+        let error = self.fault.take().filter(|fault| fault.code() != MEMBER_LOST).unwrap_or_else(|| lost(&self.shared, self.member));
         let failure = failure(&error, &self.node(), &crate::chain::CurrentWork::default());
         let _ = self.reports.send(TaskReport::Failed(Box::new(failure))).await;
         for _ in 1..self.running {

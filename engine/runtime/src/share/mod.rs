@@ -156,4 +156,9 @@ pub trait Team: Send + Sync {
     /// # Errors
     /// One that may pass, where the member cannot be reached.
     async fn begin(&self, start: ShareStart) -> RunResult<FarMember>;
+
+    /// What a person knows a member by, also one that is gone.
+    fn name(&self, member: Member) -> String {
+        format!("process {} of the run", member.0)
+    }
 }

@@ -1,4 +1,4 @@
-import { CircleAlert, TriangleAlert } from 'lucide-react';
+import { CircleAlert, Network, TriangleAlert } from 'lucide-react';
 import { Handle, Position, useConnection, useUpdateNodeInternals, type Node, type NodeProps } from '@xyflow/react';
 import { memo, useEffect, type ReactElement } from 'react';
 
@@ -10,6 +10,7 @@ import { en } from '../../text/en';
 import { bytes, compact, count, percent, rate } from '../../text/format';
 import { Words } from '../../text/Words';
 import { GuaranteeMark, weakest } from '../inspector/Guarantees';
+import { placesOf, spread, whereText } from '../../cluster/select';
 import { inputNames, keySetting, type InSide, type OutSide } from './model';
 
 export type CardNode = Node<{ node: GraphNode; outSide: OutSide; inSide: InSide }, 'card'>;
@@ -38,6 +39,7 @@ export const NodeCard = memo(function NodeCard({ data, selected }: NodeProps<Car
       <div className="node-line">
         <Icon name={kind?.icon ?? ''} />
         <strong className="node-name">{node.id}</strong>
+        <Where id={node.id} />
         {slowest && error === undefined && <span className="node-chip slowest">{en.canvas.slowest}</span>}
         {error !== undefined && <CircleAlert className="error node-mark" size={14} aria-hidden />}
         {error === undefined && findings.length > 0 && <TriangleAlert className="warn node-mark" size={14} aria-hidden />}
@@ -98,6 +100,20 @@ function Sink({ title, node }: { title: string; node: GraphNode }): ReactElement
       <span className="node-rate">{title}</span>
       {delivery !== undefined && <GuaranteeMark delivery={delivery} />}
     </>
+  );
+}
+
+/** On how many nodes of the cluster its tasks are, where they are not all at the leader. */
+function Where({ id }: { id: string }): ReactElement | null {
+  const cluster = useStore((state) => (state.run === null || isOver(state.run.phase) ? undefined : state.cluster));
+  const counts = spread(placesOf(cluster, id) ?? []);
+  if (cluster === undefined || counts.size === 0 || (counts.size === 1 && counts.has(0))) return null;
+  return (
+    <span className="node-where" title={whereText(cluster.nodes, counts)}>
+      <Network size={11} aria-hidden />
+      <span className="unseen">{whereText(cluster.nodes, counts)}</span>
+      <span aria-hidden>{counts.size}</span>
+    </span>
   );
 }
 

@@ -1,5 +1,6 @@
 import type { ReactElement } from 'react';
 
+import { placesOf, spread, whereText } from '../../cluster/select';
 import type { GraphNode, NodeFigures } from '../../generated/api';
 import { useKind, useNodeFigures } from '../../store/select';
 import type { Trail } from '../../store/state';
@@ -19,7 +20,7 @@ export function NodeMetrics({ node }: { node: GraphNode }): ReactElement {
     <>
       {figures !== undefined && trail !== undefined && <Lines figures={figures} trail={trail} source={kind?.inputs.take === 'none'} sink={kind?.has_output === false} />}
       <RowSums id={node.id} />
-      {figures !== undefined && <Facts figures={figures} />}
+      {figures !== undefined && <Facts id={node.id} figures={figures} />}
       <Guarantees node={node} />
     </>
   );
@@ -53,7 +54,9 @@ function Line({ label, value, values }: { label: string; value: string; values: 
   );
 }
 
-function Facts({ figures }: { figures: NodeFigures }): ReactElement {
+function Facts({ id, figures }: { id: string; figures: NodeFigures }): ReactElement {
+  const cluster = useStore((state) => state.cluster);
+  const places = placesOf(cluster, id);
   const facts: [string, string][] = [
     [en.inspector.rowsOut, count(figures.rows_out)],
     [en.inspector.blocked, percent(figures.blocked_percent)],
@@ -78,6 +81,7 @@ function Facts({ figures }: { figures: NodeFigures }): ReactElement {
           ))}
         </tbody>
       </table>
+      {cluster !== undefined && places !== undefined && <p className="inspector-note mute">{sentence(whereText(cluster.nodes, spread(places)))}</p>}
       {figures.waits_for !== undefined && <p className="inspector-note mute">{sentence(figures.waits_for)}</p>}
     </section>
   );

@@ -1,0 +1,180 @@
+//! What the node that leads tells of its cluster: the nodes, the links to them, the runs, and what went wrong.
+//!
+//! A look is asked for with `Request::Cluster`; only a peer whose description tells its [`Health`] knows that request.
+
+use std::collections::BTreeMap;
+
+use millrace_model::NodeId;
+use serde::{Deserialize, Serialize};
+
+use crate::figures::RunState;
+use crate::message::JobId;
+
+/// How a node's process is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// When the process began, microseconds since 1970: another process at the same address has another.
+    pub started_us: i64,
+    /// What it takes of all the machine's cores, 0 to 100; none before the second look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f64>,
+    /// The process's memory, in bytes.
+    pub memory_bytes: u64,
+    /// Parts that it takes in runs which are led elsewhere.
+    #[serde(default)]
+    pub shares: u32,
+}
+
+/// One look at a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// When it was looked at, microseconds since 1970.
+    pub at_us: i64,
+    /// The node that leads comes first.
+    pub nodes: Vec<ClusterNode>,
+    /// From the node that leads to each other.
+    pub links: Vec<ClusterLink>,
+    pub jobs: Vec<ClusterJob>,
+    /// None if nothing has changed since the revision that was asked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<FaultTimeline>,
+}
+
+/// A node: the one that leads (member 0), or one that has joined it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterNode {
+    /// As tasks name it. A node that joins again has another.
+    pub member: u32,
+    /// Where it listens; none of the node that leads, which is known by where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// How often a node has joined from that address.
+    pub incarnation: u32,
+    pub standing: Standing,
+    /// Since when it stands so, microseconds since 1970.
+    pub since_us: i64,
+    /// Why it is suspected or lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Of how many tasks of each operator it takes part; none of the node that leads, where sources and sinks are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
+    /// The most tasks of one operator that it runs, of all runs together.
+    pub slots_used: u32,
+    /// Tasks that it runs.
+    pub tasks: u32,
+    /// 0 where it was not told.
+    pub cores: u32,
+    /// The machine's memory, in bytes; 0 where it was not told.
+    pub memory_bytes: u64,
+    /// As last told; none of a peer of the release before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// Whether a node is in reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It is the node that was asked.
+    Leads,
+    Joined,
+    /// Its connection was dropped and is being made again, or it does not answer.
+    Suspected,
+    Lost,
+}
+
+/// The session with a member.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterLink {
+    pub member: u32,
+    /// Payloads of the data side, since the session began.
+    pub sent_bytes: u64,
+    pub received_bytes: u64,
+    /// In the last second or so.
+    pub sent_per_s: f64,
+    pub received_per_s: f64,
+    /// How long the last question took to be answered, microseconds; none before the first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_us: Option<u64>,
+    /// Connections that were dropped and made again.
+    pub resumes: u64,
+}
+
+/// A run, of whatever session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterJob {
+    pub job: JobId,
+    /// The pipeline file's name.
+    pub name: String,
+    pub state: RunState,
+    pub elapsed_ms: u64,
+    /// Records read by all sources.
+    pub rows_in: u64,
+    pub late: u64,
+    pub quarantined: u64,
+    /// Its newest complete epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// By node of the pipeline: the member that runs each of its tasks, by the task's number.
+    pub places: BTreeMap<NodeId, Vec<u32>>,
+}
+
+/// What happened to nodes and runs, oldest first. Bounded: the oldest go.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultTimeline {
+    /// Grows with every change.
+    pub revision: u64,
+    pub incidents: Vec<Incident>,
+}
+
+/// A root cause, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    pub id: u64,
+    pub root: Happening,
+    /// Oldest first.
+    pub victims: Vec<Happening>,
+    /// Victims that are not listed.
+    #[serde(default)]
+    pub unlisted: u32,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Happening {
+    /// Wall clock of the node that leads, microseconds since 1970.
+    pub at_us: i64,
+    /// A stable kind, one of [`happenings`].
+    pub kind: String,
+    /// The address of the node that it happened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The run that it happened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// The name of its pipeline file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
+    /// What happened and why, in words.
+    pub message: String,
+}
+
+/// The kinds of happenings. A reader shows one that it does not know by its words.
+pub mod happenings {
+    pub const NODE_JOINED: &str = "node_joined";
+    /// A connection was dropped, or a node does not answer.
+    pub const NODE_SUSPECTED: &str = "node_suspected";
+    /// It is in reach again, and nothing was lost.
+    pub const NODE_RESUMED: &str = "node_resumed";
+    pub const NODE_LOST: &str = "node_lost";
+    /// Tasks ended with the node that ran them.
+    pub const TASKS_LOST: &str = "tasks_lost";
+    pub const CHECKPOINT_FAILED: &str = "checkpoint_failed";
+    /// A run begins again after a failure.
+    pub const RESTARTED: &str = "restarted";
+    /// Its rows flow again.
+    pub const RUNNING: &str = "running";
+    /// A run has failed for good.
+    pub const FAILED: &str = "failed";
+}

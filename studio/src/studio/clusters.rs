@@ -1,0 +1,55 @@
+//! Clusters that screens watch.
+
+use millrace_studio_api::Event;
+
+use super::{Studio, now_ms};
+use crate::cluster::{Mine, News, Watched};
+use crate::session::SessionId;
+use crate::targets::LOCAL;
+
+impl Studio {
+    /// Tells a screen the cluster at a target, and no other any more.
+    pub(super) fn watch_cluster(&mut self, session: SessionId, target: Option<String>) {
+        self.unwatch_clusters(session);
+        // An engine in this process is no cluster.
+        let Some(target) = target.filter(|target| target != LOCAL) else { return };
+        let watched = self.clusters.entry(target.clone()).or_insert_with(|| Watched::new(&target));
+        watched.screens.insert(session);
+        self.ask_clusters();
+        self.tell_cluster(&target);
+    }
+
+    /// A cluster that nobody watches is not asked about.
+    pub(super) fn unwatch_clusters(&mut self, session: SessionId) {
+        self.clusters.retain(|_, watched| {
+            watched.screens.remove(&session);
+            !watched.screens.is_empty()
+        });
+    }
+
+    /// Asks those that are in reach, by the session that there is with them: a target is dialled when it is added or run at, not here.
+    pub(super) fn ask_clusters(&mut self) {
+        for (target, watched) in self.clusters.iter_mut().filter(|(_, watched)| watched.wants_asking()) {
+            if let Some(client) = self.targets.standing(target) {
+                watched.ask(client, self.commands.clone());
+            }
+        }
+    }
+
+    pub(super) fn cluster_news(&mut self, target: &str, news: News) {
+        if let Some(watched) = self.clusters.get_mut(target) {
+            watched.take(news, now_ms());
+            self.tell_cluster(target);
+        }
+    }
+
+    fn tell_cluster(&mut self, target: &str) {
+        let mine: Mine = self.run.as_ref().filter(|run| run.target == target).and_then(|run| run.job);
+        let Some(watched) = self.clusters.get(target) else { return };
+        let event = Event::Cluster(watched.view.shown(mine));
+        let screens: Vec<SessionId> = watched.screens.iter().copied().collect();
+        for session in screens {
+            self.tell_one(session, event.clone());
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import type { Cluster, ClusterJob, ClusterNode, Happening, Incident } from '../generated/api';
+import { en } from '../text/en';
+
+/** The nodes in reach, and all that are known. */
+export function inReach(nodes: readonly ClusterNode[]): { there: number; all: number } {
+  return { there: nodes.filter((node) => node.standing !== 'lost' && node.standing !== 'suspected').length, all: nodes.length };
+}
+
+/** What tells nodes apart: the port alone where all are of one machine. */
+export function shortName(name: string, nodes: readonly ClusterNode[]): string {
+  const host = name.slice(0, name.lastIndexOf(':'));
+  return nodes.every((node) => node.name.slice(0, node.name.lastIndexOf(':')) === host) ? name.slice(host.length) : name;
+}
+
+/** How many tasks of a node of the pipeline are at each member: those that have any, the leader first. */
+export function spread(places: readonly number[]): ReadonlyMap<number, number> {
+  const counts = new Map<number, number>();
+  for (const member of [...places].sort((a, b) => a - b)) counts.set(member, (counts.get(member) ?? 0) + 1);
+  return counts;
+}
+
+/** Where the tasks of a node of this studio's run are; undefined where there is no such run. */
+export function placesOf(cluster: Cluster | undefined, node: string): readonly number[] | undefined {
+  return cluster?.jobs.find((job) => job.mine)?.places[node];
+}
+
+/** The nodes of a run's pipeline with their places, in the order of the file where that is open; the others by name. */
+export function inOrder(job: ClusterJob, file: readonly string[]): [string, readonly number[]][] {
+  const at = (id: string): number => (job.mine && file.includes(id) ? file.indexOf(id) : file.length);
+  return Object.entries(job.places).sort(([a], [b]) => at(a) - at(b) || a.localeCompare(b));
+}
+
+/** `2 tasks on the leader, 1 task on :7401` */
+export function whereText(nodes: readonly ClusterNode[], counts: ReadonlyMap<number, number>): string {
+  const name = (member: number): string => {
+    const node = nodes.find((other) => other.member === member);
+    if (node === undefined) return en.cluster.nodeGone;
+    return node.standing === 'leads' ? en.cluster.theLeader : shortName(node.name, nodes);
+  };
+  return [...counts].map(([member, tasks]) => en.cluster.tasksAt(tasks, name(member))).join(', ');
+}
+
+/** The members that a table of tasks has columns for: who runs any, and who could. */
+export function columns(job: ClusterJob, nodes: readonly ClusterNode[]): ClusterNode[] {
+  const used = new Set(Object.values(job.places).flat());
+  return nodes.filter((node) => node.standing !== 'lost' || used.has(node.member));
+}
+
+export type Outcome = { is: 'running' | 'resumed'; after: number } | { is: 'failed' | 'restarting' };
+
+/** What became of an incident; undefined while nothing more is known. */
+export function outcome({ root, victims }: Incident): Outcome | undefined {
+  const last = (kind: string): Happening | undefined => victims.findLast((victim) => victim.kind === kind);
+  const after = (what: Happening): number => Math.max(0, what.at_ms - root.at_ms);
+  const [failed, running, restarted, resumed] = [last('failed'), last('running'), last('restarted'), last('node_resumed')];
+  if (failed !== undefined) return { is: 'failed' };
+  if (running !== undefined && (restarted === undefined || running.at_ms >= restarted.at_ms)) return { is: 'running', after: after(running) };
+  if (restarted !== undefined || root.kind === 'restarted') return { is: 'restarting' };
+  return resumed === undefined ? undefined : { is: 'resumed', after: after(resumed) };
+}
+
+export type Tone = 'error' | 'warn' | 'ok' | 'mute';
+
+/** How grave a happening is. */
+export function tone(kind: string): Tone {
+  switch (kind) {
+    case 'node_lost':
+    case 'failed':
+      return 'error';
+    case 'node_joined':
+    case 'node_resumed':
+    case 'running':
+      return 'ok';
+    case 'node_suspected':
+    case 'tasks_lost':
+    case 'checkpoint_failed':
+    case 'restarted':
+      return 'warn';
+    default:
+      return 'mute';
+  }
+}
