@@ -10,6 +10,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi_and_data_type};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, make_array};
 use arrow_buffer::Buffer;
@@ -142,8 +143,18 @@ fn import(array: &ArrayRef, data_type: DataType) -> RunResult<Box<dyn PolarsArra
 
 /// Encodes a frame as an Arrow IPC stream: its schema, then one record batch.
 pub fn encode_ipc(frame: &DataFrame) -> RunResult<Vec<u8>> {
-    let batch = to_arrow(frame)?;
-    let mut bytes = Vec::with_capacity(frame.estimated_size() + 1_024);
+    encode_ipc_after(&[], frame)
+}
+
+/// The same, behind some other bytes.
+pub fn encode_ipc_after(before: &[u8], frame: &DataFrame) -> RunResult<Vec<u8>> {
+    let mut batch = to_arrow(frame)?;
+    let columns = batch.columns().iter().map(own_text).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    batch = RecordBatch::try_new_with_options(batch.schema(), columns, &options).map_err(bug)?;
+    let size: usize = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+    let mut bytes = Vec::with_capacity(before.len() + size + 1_024);
+    bytes.extend_from_slice(before);
     let mut writer = StreamWriter::try_new(&mut bytes, batch.schema_ref()).map_err(bug)?;
     writer.write(&batch).map_err(bug)?;
     writer.finish().map_err(bug)?;
@@ -151,29 +162,56 @@ pub fn encode_ipc(frame: &DataFrame) -> RunResult<Vec<u8>> {
     Ok(bytes)
 }
 
+/// A column of text that refers to no more text than its own. Rows that were picked out of many share the texts of all of them, which in
+/// process costs nothing; on the wire all would go with each of the picks.
+fn own_text(column: &ArrayRef) -> ArrayRef {
+    let Some(texts) = column.as_string_view_opt() else { return column.clone() };
+    let held: usize = texts.data_buffers().iter().map(Buffer::len).sum();
+    let needed: usize = texts.lengths().map(|length| length as usize).filter(|length| *length > INLINE_BYTES).sum();
+    if held > needed { Arc::new(texts.gc()) } else { column.clone() }
+}
+
+/// Longest text that lies within its view.
+const INLINE_BYTES: usize = 12;
+
+/// How long the schema is that a stream begins with: a marker, a length, and as many bytes. None: it is no stream.
+pub fn schema_length(stream: &[u8]) -> Option<usize> {
+    let (marker, rest) = stream.split_first_chunk::<4>()?;
+    let (length, _) = rest.split_first_chunk::<4>()?;
+    let whole = usize::try_from(u32::from_le_bytes(*length)).ok()?.checked_add(8)?;
+    (*marker == [0xff; 4] && whole <= stream.len()).then_some(whole)
+}
+
 /// Decodes what [`encode_ipc`] made, trusting nothing: a lie in it is an error, never a panic.
 pub fn decode_ipc(bytes: &[u8]) -> RunResult<DataFrame> {
+    decode_ipc_parts(&[bytes])
+}
+
+/// The same, of what was cut into parts behind one of its messages.
+pub fn decode_ipc_parts(parts: &[&[u8]]) -> RunResult<DataFrame> {
     // arrow-rs checks offsets and UTF-8 by itself, but some of its checks on lengths are assertions.
-    match catch_unwind(AssertUnwindSafe(|| decode_batch(bytes))) {
+    match catch_unwind(AssertUnwindSafe(|| decode_batch(parts))) {
         Ok(decoded) => from_arrow(&decoded?),
         Err(_) => Err(hostile("lengths that do not fit")),
     }
 }
 
-fn decode_batch(bytes: &[u8]) -> RunResult<RecordBatch> {
+fn decode_batch(parts: &[&[u8]]) -> RunResult<RecordBatch> {
     let mut decoder = StreamDecoder::new();
-    // Copied once into aligned memory, which the columns then share.
-    let mut rest = Buffer::from(bytes);
     let mut found = None;
-    while !rest.is_empty() {
-        let before = rest.len();
-        let decoded = decoder.decode(&mut rest).map_err(hostile)?;
-        if let Some(batch) = decoded {
-            if found.replace(batch).is_some() {
-                return Err(hostile("more than one batch"));
+    for part in parts {
+        // Copied once into aligned memory, which the columns then share.
+        let mut rest = Buffer::from(*part);
+        while !rest.is_empty() {
+            let before = rest.len();
+            let decoded = decoder.decode(&mut rest).map_err(hostile)?;
+            if let Some(batch) = decoded {
+                if found.replace(batch).is_some() {
+                    return Err(hostile("more than one batch"));
+                }
+            } else if rest.len() == before {
+                break;
             }
-        } else if rest.len() == before {
-            break;
         }
     }
     let schema = decoder.schema().ok_or_else(|| hostile("no schema"))?;
@@ -239,6 +277,30 @@ mod tests {
             let back = decode_ipc(&encode_ipc(&rows).unwrap()).unwrap();
             assert!(back.equals_missing(&rows));
             assert_eq!(back.schema(), rows.schema());
+        }
+    }
+
+    #[test]
+    fn rows_that_were_picked_out_of_many_take_no_more_text_along_than_theirs() {
+        let texts: Vec<String> = (0..10_000).map(|row| format!("a text of more than twelve bytes: {row}")).collect();
+        let all = DataFrame::new(texts.len(), vec![Series::new("text".into(), texts).into()]).unwrap();
+        for picked in [all.slice(4_711, 1), all.slice(0, 0), all.clone()] {
+            let bytes = encode_ipc(&picked).unwrap();
+            assert!(bytes.len() < 1_000 + 100 * picked.height(), "{} bytes for {} rows", bytes.len(), picked.height());
+            assert!(decode_ipc(&bytes).unwrap().equals_missing(&picked));
+        }
+    }
+
+    #[test]
+    fn a_schema_can_be_told_apart_and_put_before_another_batch() {
+        let bytes = encode_ipc(&sample()).unwrap();
+        let (schema, rest) = bytes.split_at(schema_length(&bytes).unwrap());
+        assert!(decode_ipc_parts(&[schema, rest]).unwrap().equals_missing(&sample()));
+        assert!(decode_ipc_parts(&[rest]).is_err());
+        let other = encode_ipc(&frame(&[Some(7)])).unwrap();
+        assert!(other.starts_with(schema), "it hangs on the columns alone");
+        for cut in [&[][..], &bytes[..7], &bytes[..schema.len() - 1], &bytes[1..]] {
+            assert_eq!(schema_length(cut), None);
         }
     }
 

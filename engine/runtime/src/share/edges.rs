@@ -7,7 +7,7 @@ use std::task::Poll;
 use futures_util::task::AtomicWaker;
 use millrace_plan::Member;
 
-use super::travel::{decode, encode};
+use super::travel::{Decoder, Encoder};
 use super::{EdgeId, Edges};
 use crate::clock::Clock;
 use crate::error::{RunError, RunResult};
@@ -40,6 +40,7 @@ pub struct Incoming {
 impl Outgoing {
     /// Carries elements away until the last one, or until this end or the other is gone.
     pub async fn pump(self, edges: Arc<dyn Edges>) -> RunResult<()> {
+        let mut encoder = Encoder::default();
         loop {
             let element = match self.next().await {
                 Some(element) => element,
@@ -47,7 +48,7 @@ impl Outgoing {
                 None => return Ok(()),
             };
             let is_last = matches!(element, Element::End(_));
-            edges.send(self.edge, encode(&element)?).await?;
+            edges.send(self.edge, encoder.encode(&element)?).await?;
             if is_last {
                 return Ok(());
             }
@@ -70,9 +71,9 @@ impl Outgoing {
 impl Incoming {
     /// Brings elements in, until the last one or until either end is gone. Room is waited for here, so that the other end waits as well.
     pub async fn pump(mut self, edges: Arc<dyn Edges>, clock: Arc<dyn Clock>) -> RunResult<()> {
-        let blocked = Stopwatch::default();
+        let (blocked, mut decoder) = (Stopwatch::default(), Decoder::default());
         while let Some(bytes) = edges.receive(self.edge).await {
-            let element = decode(&bytes)?;
+            let element = decoder.decode(&bytes)?;
             let is_last = matches!(element, Element::End(_));
             match self.sender.send(element, &blocked, clock.as_ref()).await {
                 // The task that takes them is gone, which it reports itself.
