@@ -48,7 +48,7 @@ impl Enlistment {
             let said = self.say(leader).await;
             if said.is_ok() != is_in && !contact.borrow().is_lost() {
                 is_in = said.is_ok();
-                told(said.as_ref().map(|()| ()));
+                told(said.as_ref().copied());
             }
         }
     }
