@@ -102,7 +102,7 @@ nexmark() {
   : > "$kept"
   printf '%-12s %11s %12s %12s %6s %12s %8s %8s %9s\n' what events "M events/s" "DuckDB" ratio "M/s a core" "x Flink" "cpu s" "peak MiB"
   for query in q5 q7 q18 q19; do
-    json=$("$millrace" bench "nexmark-$query" --repeat 3 --json)
+    json=$("$millrace" bench "nexmark-$query" --repeat 5 --json)
     printf '%s\n' "$json" >> "$kept"
     printf '%s %s %s %s %s %s %s %s %s\n' "$query" "$(field events <<< "$json")" "$(field rows_per_second <<< "$json")" \
       "$(field duckdb_rows_per_second <<< "$json")" "$(field ratio <<< "$json")" "$(field rows_per_second_per_core <<< "$json")" \

@@ -1,7 +1,8 @@
 //! How many rows a second a pipeline takes, beside DuckDB over the same rows at rest.
 //!
 //! A rate is the slope between a run over so many rows and one over twice as many, so that start-up does not count. Engine and DuckDB are
-//! asked in turn, several times, and of the rates the median counts. What both gave is compared, once for each size.
+//! asked in turn, several times, and of the times the medians count: one run that something else held up spoils no rate. What both gave is
+//! compared, once for each size.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub struct Throughput {
     pub parallelism: u32,
     pub batch_rows: u64,
     pub rows_per_second: f64,
-    /// The slowest and the fastest of the slopes.
+    /// The slowest and the fastest of the slopes of single pairs of runs, but for those that tell none.
     pub rows_per_second_range: [f64; 2],
     /// Of the larger run, all threads.
     pub cpu_seconds: Option<f64>,
@@ -77,18 +78,20 @@ pub async fn measure(workload: &'static Workload, setting: &Setting) -> anyhow::
     let mut bench = Bench::new(workload, setting)?;
     bench.write_files()?;
     bench.warm_up().await?;
-    let mut slopes = vec![bench.engine_slope().await?];
+    let mut pairs = vec![bench.engine_pair().await?];
     let peak_rss_bytes = process::peak_rss_bytes();
-    let cpu_seconds = slopes.first().and_then(|slope| slope.cpu_seconds);
+    let cpu_seconds = pairs.first().and_then(|pair| pair.cpu_seconds);
     bench.open_duck().await?;
     let results = bench.compare().await?;
     let mut duck_rates = vec![bench.duck_rate()?];
     for _ in 1..setting.repeat.max(1) {
-        slopes.push(bench.engine_slope().await?);
+        pairs.push(bench.engine_pair().await?);
         duck_rates.push(bench.duck_rate()?);
     }
-    let mut rates: Vec<f64> = slopes.iter().map(|slope| slope.rate).collect();
-    let (rate, duck_rate) = (median(&mut rates), median(&mut duck_rates));
+    let rows = bench.events(bench.rows);
+    let (rate, duck_rate) = (median_rate(rows, &pairs)?, median(&mut duck_rates));
+    let range =
+        pairs.iter().filter_map(|pair| pair.rate(rows).ok()).fold([rate; 2], |[least, most], rate| [least.min(rate), most.max(rate)]);
     Ok(Throughput {
         name: workload.name,
         events: bench.events(bench.rows * 2),
@@ -97,7 +100,7 @@ pub async fn measure(workload: &'static Workload, setting: &Setting) -> anyhow::
         parallelism: setting.parallelism,
         batch_rows: bench.data.prepared().batch_rows(),
         rows_per_second: rate,
-        rows_per_second_range: [rates.first().copied().unwrap_or(rate), rates.last().copied().unwrap_or(rate)],
+        rows_per_second_range: range,
         cpu_seconds,
         peak_rss_bytes,
         duckdb_rows_per_second: duck_rate,
@@ -114,11 +117,11 @@ pub async fn measure(workload: &'static Workload, setting: &Setting) -> anyhow::
 pub async fn engine_rate(workload: &'static Workload, setting: &Setting) -> anyhow::Result<f64> {
     let bench = Bench::new(workload, setting)?;
     bench.warm_up().await?;
-    let mut rates = Vec::new();
+    let mut pairs = Vec::new();
     for _ in 0..setting.repeat.max(1) {
-        rates.push(bench.engine_slope().await?.rate);
+        pairs.push(bench.engine_pair().await?);
     }
-    Ok(median(&mut rates))
+    median_rate(bench.events(bench.rows), &pairs)
 }
 
 struct Bench<'a> {
@@ -146,9 +149,28 @@ impl Data {
     }
 }
 
-struct Slope {
-    rate: f64,
+/// How long a run took, and one over twice the rows.
+struct Pair {
+    once: Duration,
+    twice: Duration,
+    /// Of the longer one.
     cpu_seconds: Option<f64>,
+}
+
+impl Pair {
+    fn rate(&self, rows: u64) -> anyhow::Result<f64> {
+        rate(rows, self.once, self.twice)
+    }
+}
+
+/// The slope between the medians of both.
+fn median_rate(rows: u64, pairs: &[Pair]) -> anyhow::Result<f64> {
+    let middle = |time: fn(&Pair) -> Duration| {
+        let mut times: Vec<Duration> = pairs.iter().map(time).collect();
+        times.sort();
+        times.get(times.len() / 2).copied().unwrap_or_default()
+    };
+    rate(rows, middle(|pair| pair.once), middle(|pair| pair.twice))
 }
 
 impl<'a> Bench<'a> {
@@ -222,11 +244,11 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    async fn engine_slope(&self) -> anyhow::Result<Slope> {
+    async fn engine_pair(&self) -> anyhow::Result<Pair> {
         let [small, large] = self.sizes();
         let once = self.runner.run(&self.pipeline(small, false)).await?;
         let twice = self.runner.run(&self.pipeline(large, false)).await?;
-        Ok(Slope { rate: rate(self.events(self.rows), once.elapsed, twice.elapsed)?, cpu_seconds: twice.cpu_seconds })
+        Ok(Pair { once: once.elapsed, twice: twice.elapsed, cpu_seconds: twice.cpu_seconds })
     }
 
     fn duck(&self) -> anyhow::Result<&Duck> {
