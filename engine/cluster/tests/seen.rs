@@ -14,7 +14,11 @@ use millrace_wire::message::*;
 
 /// Has a node take part in what another leads.
 async fn join(leader: &Node, member: &Node) -> EngineClient {
-    let own = Enlistment { address: format!("ws://{}", member.address()), token: Some(member.token().clone()), slots: 2 };
+    join_with(leader, member, 2).await
+}
+
+async fn join_with(leader: &Node, member: &Node, slots: u32) -> EngineClient {
+    let own = Enlistment { address: format!("ws://{}", member.address()), token: Some(member.token().clone()), slots };
     let shown = Credential::Token(leader.token().reveal());
     enlist(&format!("ws://{}", leader.address()), &shown, &own).await.unwrap()
 }
@@ -62,14 +66,16 @@ async fn a_node_that_joins_is_seen_with_its_link_and_one_that_goes_is_lost_with_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_joins_twice_from_one_address_is_one_node() {
+async fn a_node_that_joins_again_from_one_address_is_one_node_and_another_member_only_if_something_of_it_is_new() {
     let (leader, _) = node().await;
     let (member, _) = node().await;
     let client = session(&leader).await;
     let _first = join(&leader, &member).await;
-    let _second = join(&leader, &member).await;
-    let cluster = client.cluster(0).await.unwrap().unwrap();
-    assert_eq!(cluster.nodes.iter().map(|node| (node.member, node.incarnation)).collect::<Vec<_>>(), [(0, 1), (2, 2)]);
+    for (slots, expected) in [(2, [(0, 1), (1, 1)]), (3, [(0, 1), (2, 2)])] {
+        let _again = join_with(&leader, &member, slots).await;
+        let cluster = client.cluster(0).await.unwrap().unwrap();
+        assert_eq!(cluster.nodes.iter().map(|node| (node.member, node.incarnation)).collect::<Vec<_>>(), expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
