@@ -33,7 +33,7 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
             return Ok(exit::FAILED);
         }
     };
-    let advertised = match arguments.advertise.as_deref().map(authority).transpose() {
+    let advertised = match arguments.advertise.as_deref().map(|address| authority(address, guard.is_some())).transpose() {
         Ok(advertised) => advertised,
         Err(error) => {
             complain(format_args!("error: {error}"));
@@ -115,11 +115,16 @@ fn greet(node: &Node, advertised: Option<&str>, is_secure: bool, token: Option<&
 }
 
 /// What is dialled of an address that others are told: `HOST:PORT`, with or without a scheme before it.
-fn authority(address: &str) -> Result<String, ClientError> {
+fn authority(address: &str, is_secure: bool) -> Result<String, ClientError> {
+    let wrong = |why| ClientError::Address { address: address.to_owned(), why };
     let authority = address.split_once("://").map_or(address, |(_, authority)| authority).trim_end_matches('/');
-    let has_port = authority.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    let wrong = ClientError::Address { address: address.to_owned(), why: "write it as HOST:PORT" };
-    if has_port { Ok(authority.to_owned()) } else { Err(wrong) }
+    let parts = authority.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let (host, _) = parts.ok_or_else(|| wrong("write it as HOST:PORT"))?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if !is_secure && host != "localhost" && !bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+        return Err(wrong("without --data, and so without TLS, a node is reached from its own machine alone"));
+    }
+    Ok(authority.to_owned())
 }
 
 /// What others may call an address: one that is all of this machine's is called by its name.
