@@ -112,7 +112,7 @@ fn runs_since(cluster: &Cluster, before: Option<&Cluster>) -> String {
 fn rate(job: &ClusterJob, before: Option<&ClusterJob>) -> u64 {
     let (rows, ms) = before.map_or((0, 0), |before| (before.rows_in, before.elapsed_ms));
     let passed = job.elapsed_ms.saturating_sub(ms);
-    (job.rows_in.saturating_sub(rows) * 1_000).checked_div(passed).unwrap_or(0)
+    job.rows_in.saturating_sub(rows).saturating_mul(1_000).checked_div(passed).unwrap_or(0)
 }
 
 /// `0: flights, flown; 1: hourly x2`
