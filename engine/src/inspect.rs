@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use millrace_cluster::RunFiles;
+use millrace_model::field::OnPoison;
 use millrace_model::file::{CheckOptions, Override, check};
 use millrace_model::types::SchemaRef;
 use millrace_model::{Catalog, Diagnostic, Diagnostics, NodeId, Pipeline, PipelineSettings};
@@ -125,7 +126,7 @@ impl Inspector {
         inspection.columns = columns;
         inspection.run_files = self.run_files(&pipeline, &files, &mut found);
         found.items.extend(StatePlace::of(&files, name.as_deref().unwrap_or_default(), pipeline.settings.state.as_deref()).err());
-        found.items.extend(without_checkpoints(&pipeline.settings));
+        found.items.extend(idle_settings(&pipeline.settings));
         found.items.extend(clashes(&pipeline, name.as_deref(), &self.registry, &files));
         // The checker has named what a field's own type forbids; binding stumbles over the same fields.
         let named: BTreeSet<NodeId> =
@@ -206,38 +207,46 @@ impl ResultSink for Nowhere {
     fn publish(&self, _: &NodeId, _: Batch) {}
 }
 
-/// Settings that are about checkpoints, in a pipeline that has none: nothing is wrong, but they do nothing.
-fn without_checkpoints(settings: &PipelineSettings) -> Vec<Diagnostic> {
+/// Settings that do nothing beside the others. Nothing is wrong with them.
+fn idle_settings(settings: &PipelineSettings) -> Vec<Diagnostic> {
+    let idle = |field: &str, message: String, help: &str| {
+        Diagnostic::warning(codes::IDLE_SETTING, message).field(format!("pipeline.{field}")).help(help)
+    };
     if settings.checkpoint_every.is_some() {
-        return Vec::new();
+        let both = settings.unaligned_after.is_some() && settings.on_poison == Some(OnPoison::Quarantine);
+        let message = "`unaligned_after` does nothing where `on_poison` sets rows aside: barriers overtake none".to_owned();
+        return both.then(|| idle("unaligned_after", message, "leave it out")).into_iter().collect();
     }
     let given = [
         ("state", settings.state.is_some(), "says where checkpoints lie"),
         ("unaligned_after", settings.unaligned_after.is_some(), "says how long checkpoints wait"),
         ("on_poison", settings.on_poison.is_some(), "needs checkpoints to go back to"),
     ];
-    let idle = given.into_iter().filter(|(_, is_given, _)| *is_given);
-    idle.map(|(field, _, what)| {
-        let message = format!("`{field}` {what}, and this pipeline has none");
-        Diagnostic::warning(codes::NO_CHECKPOINTS, message)
-            .field(format!("pipeline.{field}"))
-            .help("set `checkpoint_every` under [pipeline]")
-    })
-    .collect()
+    given
+        .into_iter()
+        .filter(|(_, is_given, _)| *is_given)
+        .map(|(field, _, what)| {
+            idle(field, format!("`{field}` {what}, and this pipeline has none"), "set `checkpoint_every` under [pipeline]")
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use millrace_model::field::{Duration, OnPoison};
+    use millrace_model::field::Duration;
 
     use super::*;
 
     #[test]
-    fn settings_about_checkpoints_are_idle_in_a_pipeline_without() {
+    fn settings_that_do_nothing_beside_the_others_are_told() {
         let mut settings = PipelineSettings { state: Some("kept".to_owned()), on_poison: Some(OnPoison::Quarantine), ..Default::default() };
-        let fields: Vec<_> = without_checkpoints(&settings).into_iter().filter_map(|finding| finding.field).collect();
-        assert_eq!(fields, ["pipeline.state", "pipeline.on_poison"]);
+        let fields = |settings: &PipelineSettings| -> Vec<String> {
+            idle_settings(settings).into_iter().filter_map(|finding| finding.field).collect()
+        };
+        assert_eq!(fields(&settings), ["pipeline.state", "pipeline.on_poison"]);
         settings.checkpoint_every = Some(Duration::from_secs(1));
-        assert!(without_checkpoints(&settings).is_empty());
+        assert!(fields(&settings).is_empty());
+        settings.unaligned_after = Some(Duration::from_secs(1));
+        assert_eq!(fields(&settings), ["pipeline.unaligned_after"], "barriers overtake nothing where rows may be set aside");
     }
 }

@@ -30,5 +30,5 @@ pub const NO_CREDENTIALS: &str = "MR0432";
 pub const NO_CONDITIONAL_CREATE: &str = "MR0433";
 /// What `state` under `[pipeline]` names cannot be used.
 pub const BAD_PLACE: &str = "MR0434";
-/// A setting is about checkpoints, and the pipeline has none.
-pub const NO_CHECKPOINTS: &str = "MR0435";
+/// A setting does nothing beside the others, as one about checkpoints in a pipeline that has none.
+pub const IDLE_SETTING: &str = "MR0435";

@@ -138,11 +138,8 @@ impl Epochs {
             kind.is_some_and(|kind| matches!(shared.registry.get(kind), Some(Entry::Sink(_))))
         };
         let sinks = names.iter().filter(|task| is_sink(task)).count();
-        let (every_ns, hasten_after_ns) = match attempt.precautions.look {
-            // Rows that are overtaken would be in the epoch, and not among what is read after it.
-            Some(_) => (Some(nanoseconds(CAUTIOUS_EVERY)), nanoseconds(TIMEOUT)),
-            None => pace(&shared),
-        };
+        let (every_ns, hasten_after_ns) = pace(&shared);
+        let every_ns = if attempt.precautions.look.is_some() { Some(nanoseconds(CAUTIOUS_EVERY)) } else { every_ns };
         let machine = Coordinator::new(Settings {
             tasks: names.into_iter().collect(),
             after: attempt.after,
@@ -554,7 +551,9 @@ fn nanoseconds(time: Duration) -> u64 {
 
 /// How often epochs begin, and how long their barriers wait for each other, in nanoseconds.
 fn pace(shared: &Shared) -> (Option<u64>, u64) {
-    (shared.host.state.as_ref().map(|home| nanoseconds(home.every)), nanoseconds(shared.options.unaligned_after))
+    // Rows that a barrier overtook would be in the epoch, and not among what is read after it: what makes a node fail must be there.
+    let unaligned_after = if shared.options.sets_aside { TIMEOUT } else { shared.options.unaligned_after };
+    (shared.host.state.as_ref().map(|home| nanoseconds(home.every)), nanoseconds(unaligned_after))
 }
 
 /// Removes all that a run has kept.
