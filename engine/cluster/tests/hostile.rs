@@ -342,7 +342,8 @@ async fn a_node_that_falls_silent_is_contact_lost() {
     contact.wait_for(Contact::is_lost).await.unwrap();
     assert!(begun.elapsed() < PATIENCE);
     let Contact::Lost { why, .. } = contact.borrow().clone() else { panic!() };
-    assert!(why.contains("nothing was heard"), "{why}");
+    // Of the two connections either may be the first to notice.
+    assert!(why.contains("nothing was heard") || why.contains("was silent"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
