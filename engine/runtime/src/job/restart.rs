@@ -28,6 +28,11 @@ impl Restarts {
         self.tries += 1;
         Some(FIRST_WAIT * 2u32.pow(self.tries - 1))
     }
+
+    /// What made the run fail is out of its way: it has all its tries again.
+    pub const fn forgive(&mut self) {
+        self.tries = 0;
+    }
 }
 
 #[cfg(test)]
@@ -39,6 +44,9 @@ mod tests {
         let mut restarts = Restarts::default();
         let waits: Vec<Option<u128>> = (0..6).map(|_| restarts.wait(3).map(|wait| wait.as_millis())).collect();
         assert_eq!(waits, [Some(200), Some(400), Some(800), Some(1_600), Some(3_200), None]);
+        assert_eq!(restarts.wait(4), Some(FIRST_WAIT));
+        restarts.wait(4);
+        restarts.forgive();
         assert_eq!(restarts.wait(4), Some(FIRST_WAIT));
     }
 }
