@@ -16,6 +16,7 @@ use crate::job::wiring::counters;
 use crate::job::{HostContext, JobOptions};
 use crate::memory::PipelineState;
 use crate::registry::Registry;
+use crate::source::ReplayOrigins;
 use crate::task::{StopSignal, Stopping};
 use crate::telemetry::bottleneck::Bottleneck;
 use crate::telemetry::monitor::Monitor;
@@ -117,8 +118,9 @@ pub(super) fn start(
         clock: clock.clone(),
     });
     let state = PipelineState::new(host.data.memory().clone(), options.max_state);
-    let kept_epoch = AtomicU64::new(0);
-    let shared = Arc::new(Shared { state, plan, physical, registry, options, host, telemetry, notices: notices.clone(), kept_epoch });
+    let (kept_epoch, replays) = (AtomicU64::new(0), ReplayOrigins::default());
+    let shared =
+        Arc::new(Shared { state, plan, physical, registry, options, host, telemetry, notices: notices.clone(), kept_epoch, replays });
     let (sender, outcome) = watch::channel(None);
     control.spawn(Monitor::new(progress.clone(), notices).run());
     control.spawn(Coordinator::new(shared, progress.clone()).run(sender));
