@@ -19,6 +19,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::chain::CurrentWork;
 use crate::checkpoint::Restored;
 use crate::error::{RunError, RunResult};
+use crate::job::coordinator::read_parts;
 use crate::job::poison::Precautions;
 use crate::job::setup::{self, Attempt, Lines, Made, Shared};
 use crate::job::wiring::{Share, counters, wire};
@@ -28,6 +29,7 @@ use crate::quarantine::QuarantineFile;
 use crate::registry::Registry;
 use crate::share::edges::FarEnds;
 use crate::share::{Edges, FarLeader, MemberOrder, MemberReport, ShareStart};
+use crate::source::ReplayOrigins;
 use crate::task::boundary::panic_text;
 use crate::task::sink_task::Decision;
 use crate::task::{StopSignal, Stopping, TaskReport};
@@ -103,6 +105,7 @@ fn shared(part: &Part) -> (Arc<Shared>, mpsc::Receiver<Notice>) {
         telemetry,
         notices: Arc::new(board),
         kept_epoch: AtomicU64::new(0),
+        replays: ReplayOrigins::default(),
     };
     (Arc::new(shared), notices)
 }
@@ -152,16 +155,8 @@ async fn restored(shared: &Shared, start: &ShareStart, epoch: u64) -> RunResult<
     let reading = home.clone();
     let joined = |error: tokio::task::JoinError| RunError::bug(error.to_string());
     let manifest = shared.host.data.blocking(move || reading.complete(run, epoch)).await.map_err(joined)??;
-    let read = |entry: PartEntry| {
-        let home = home.clone();
-        shared.host.data.blocking(move || home.read_part(run, epoch, &entry))
-    };
-    let reading: Vec<_> = manifest.parts.iter().cloned().map(read).collect();
-    let mut parts = Vec::with_capacity(reading.len());
-    for part in reading {
-        parts.push(part.await.map_err(joined)??);
-    }
-    let mut restored = Restored::new(manifest, parts);
+    let parts = read_parts(shared, &home, &manifest, |task| start.wants(&manifest, task)).await?;
+    let mut restored = Restored::new(manifest, parts).counted(start.counted.clone());
     if let Some(carried) = &start.carried {
         restored.carry(carried.clone());
     }
