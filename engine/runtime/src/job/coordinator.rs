@@ -129,11 +129,9 @@ impl Coordinator {
                     let epoch = attempt.durability().restored_epoch;
                     let next =
                         if lies_in_rows { again.search.failed(in_rows(&failure, before, counted, trail, epoch)) } else { Next::Again };
-                    if matches!(next, Next::Without(_)) {
-                        // Rows that follow each other are found one by one, from one place.
-                        again.restarts.forgive();
-                    }
-                    let Some((how, wait)) = self.said(next, &mut failure, || again.restarts.wait(counted)) else { return Err(failure) };
+                    let Some((how, wait)) = self.said(next, &mut failure, || again.wait(lies_in_rows, counted)) else {
+                        return Err(failure);
+                    };
                     (begins_again(epoch, before.saturating_sub(counted), wait, &how), wait)
                 }
                 Err(cause) => {
@@ -466,6 +464,14 @@ pub async fn read_parts(
 struct Again {
     restarts: Restarts,
     search: Search,
+}
+
+impl Again {
+    /// The wait before another try. Failures that may lie in rows have tries of their own, which their search counts: rows that follow each other
+    /// are found one by one from one place, and none of that is to come off what a disk may fail.
+    fn wait(&mut self, lies_in_rows: bool, counted: u64) -> Option<Duration> {
+        if lies_in_rows { Some(self.search.wait()) } else { self.restarts.wait(counted) }
+    }
 }
 
 /// A failure as the search for rows sees it.

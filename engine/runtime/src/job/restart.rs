@@ -26,13 +26,13 @@ impl Restarts {
             return None;
         }
         self.tries += 1;
-        Some(FIRST_WAIT * 2u32.pow(self.tries - 1))
+        Some(wait_before(self.tries))
     }
+}
 
-    /// What made the run fail is out of its way: it has all its tries again.
-    pub const fn forgive(&mut self) {
-        self.tries = 0;
-    }
+/// The wait before a try from one place, counted from 1.
+pub fn wait_before(attempt: u32) -> Duration {
+    FIRST_WAIT * 2u32.pow(attempt.clamp(1, MOST_TRIES) - 1)
 }
 
 #[cfg(test)]
@@ -44,9 +44,6 @@ mod tests {
         let mut restarts = Restarts::default();
         let waits: Vec<Option<u128>> = (0..6).map(|_| restarts.wait(3).map(|wait| wait.as_millis())).collect();
         assert_eq!(waits, [Some(200), Some(400), Some(800), Some(1_600), Some(3_200), None]);
-        assert_eq!(restarts.wait(4), Some(FIRST_WAIT));
-        restarts.wait(4);
-        restarts.forgive();
         assert_eq!(restarts.wait(4), Some(FIRST_WAIT));
     }
 }
