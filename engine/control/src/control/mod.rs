@@ -1,7 +1,7 @@
 //! What a control group agrees on: members, deployments, who leads each one's run, and how far that has come.
 //!
 //! A pure state machine: [`Control::apply`] takes a command and gives an answer, reads no clock and touches no disk, so that every voter that
-//! applies the same log holds the same. Nothing here is about consensus.
+//! applies the same log holds the same. Nothing here is about consensus; [`crate::group`] sees to the order.
 //!
 //! *Generations fence.* A deployment's generation grows with each change of who runs it or what it runs; a member's, its incarnation, with each
 //! start of its process. Every command carries the one that its sender knows, and one that is not the newest changes nothing
