@@ -67,7 +67,7 @@ impl Launcher {
         let options = JobOptions::resolve(&deployment.options, &pipeline.settings);
         let state = start.is_durable.then(|| StateHome::new(store, LEAST_INTERVAL, false));
         let (clock, results) = (Arc::new(SystemClock::default()), Arc::new(Nowhere));
-        let host = HostContext { files, clock, results, run: "share".to_owned(), data: self.data.clone(), team: None, state };
+        let host = HostContext { files, clock, results, run: "share".to_owned(), data: self.data.clone(), team: None, state, ledger: None };
         let registry = self.inspector.registry().clone();
         Ok((Part { plan, registry, options, host, start }, folder))
     }
@@ -106,7 +106,7 @@ impl RunLauncher for Launcher {
         let columns = inspection.columns.iter().map(|(node, columns)| (node.clone(), columns.as_ref().clone())).collect();
         let store = state.as_ref().map(StateHome::store);
         let team: Arc<dyn Team> = Arc::new(RunTeam { crew: self.crew.clone(), job, deployment: deployment.clone(), columns, store });
-        let host = HostContext { files, clock: Arc::new(clock), results, run, data: self.data.clone(), team: Some(team), state };
+        let host = HostContext { files, clock: Arc::new(clock), results, run, data: self.data.clone(), team: Some(team), state, ledger: None };
         let plan: LogicalPlan = inspection.plan;
         match launch(plan, self.inspector.registry().clone(), options, host) {
             Ok(handle) => {
