@@ -39,8 +39,8 @@ pub type StorageError = openraft::StorageError<NodeId>;
 
 /// How a group keeps time, and how much it keeps.
 ///
-/// A follower that hears nothing waits out the leader's lease (`election_max`), and then a time of its own between both bounds: so a follower takes
-/// over 0.8 to 1.2 s after the leader's death, and a split vote still leaves it within 2 s.
+/// A follower that hears nothing waits out the leader's lease (`election_max`), and then a time that it draws, up to `election_min`: so a follower takes
+/// over 0.4 to 0.9 s after the leader's death, and a split vote or two still leave it within 2 s.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub heartbeat: Duration,
@@ -85,6 +85,8 @@ impl Settings {
             heartbeat_interval: ms(self.heartbeat),
             election_timeout_min: ms(self.election_min),
             election_timeout_max: ms(self.election_max),
+            // We call elections ourselves: see `elect`.
+            enable_elect: false,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after),
             max_in_snapshot_log_to_keep: KEPT_ENTRIES,
             replication_lag_threshold: MOST_LAG,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openraft::error::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::{NodeId, Peer, Settings, Types};
 use crate::control::{Answer, Command, Control};
+use crate::elect::{Heard, call};
 use crate::error::{ControlError, ControlResult};
 use crate::log::LogStore;
 use crate::look::GroupLook;
@@ -33,19 +34,20 @@ pub struct ControlGroup {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     id: NodeId,
-    raft: Raft<Types>,
+    pub(crate) raft: Raft<Types>,
+    pub(crate) heard: Heard,
     machine: Machine,
     transport: Arc<dyn Transport>,
     settings: Settings,
-    tending: Mutex<Option<JoinHandle<()>>>,
+    /// What goes on beside: votes are given to nodes that lack one, and elections called.
+    beside: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let tending = self.tending.get_mut().unwrap_or_else(PoisonError::into_inner);
-        tending.take().inspect(JoinHandle::abort);
+        self.beside.get_mut().unwrap_or_else(PoisonError::into_inner).iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -68,12 +70,17 @@ impl ControlGroup {
         let log = LogStore::open(folder)?;
         let (id, machine) = (own_id(folder)?, Machine::open(folder)?);
         let raft = Raft::new(id, config, Ways(transport.clone()), log, machine.clone()).await.map_err(|error| ended(&error))?;
-        let every = settings.tend_every;
-        let inner = Inner { id, raft, machine, transport, settings, tending: Mutex::default() };
+        let of_them = settings.clone();
+        let inner = Inner { id, raft, heard: Heard::now(), machine, transport, settings, beside: Mutex::default() };
         let group = ControlGroup { inner: Arc::new(inner) };
-        let tending = tokio::spawn(tend(Arc::downgrade(&group.inner), every));
-        *group.inner.tending.lock().unwrap_or_else(PoisonError::into_inner) = Some(tending);
+        let tending = tokio::spawn(tend(Arc::downgrade(&group.inner), of_them.tend_every));
+        let calling = tokio::spawn(call(Arc::downgrade(&group.inner), of_them));
+        group.beside().extend([tending, calling]);
         Ok(group)
+    }
+
+    fn beside(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.inner.beside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn id(&self) -> NodeId {
@@ -218,10 +225,25 @@ impl ControlGroup {
         let raft = &self.inner.raft;
         let failed = |error: &dyn std::error::Error| Told::Failed { why: error.to_string() };
         match ask {
-            Ask::Append(rpc) => raft.append_entries(rpc).await.map_or_else(|error| failed(&error), Told::Append),
-            Ask::Vote(rpc) => raft.vote(rpc).await.map_or_else(|error| failed(&error), Told::Vote),
+            Ask::Append(rpc) => match raft.append_entries(rpc).await {
+                Ok(answer) => {
+                    self.inner.heard.appended(&answer);
+                    Told::Append(answer)
+                }
+                Err(error) => failed(&error),
+            },
+            Ask::Vote(rpc) => match raft.vote(rpc).await {
+                Ok(answer) => {
+                    self.inner.heard.voted(&answer);
+                    Told::Vote(answer)
+                }
+                Err(error) => failed(&error),
+            },
             Ask::Snapshot(rpc) => match raft.install_snapshot(rpc).await {
-                Ok(answer) => Told::Snapshot(Ok(answer)),
+                Ok(answer) => {
+                    self.inner.heard.again();
+                    Told::Snapshot(Ok(answer))
+                }
                 Err(RaftError::APIError(error)) => Told::Snapshot(Err(error)),
                 Err(error) => failed(&error),
             },
@@ -256,9 +278,7 @@ impl ControlGroup {
 
     /// Ends the node at once; what it has on disk stays.
     pub async fn shut_down(&self) {
-        if let Some(tending) = self.inner.tending.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            tending.abort();
-        }
+        self.beside().drain(..).for_each(|beside| beside.abort());
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::warn!(%error, "the control group ended badly at this node");
         }

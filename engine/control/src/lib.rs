@@ -15,6 +15,7 @@
 
 pub mod config;
 pub mod control;
+mod elect;
 mod error;
 pub mod group;
 pub mod log;

@@ -1,5 +1,7 @@
 //! What a node knows of its group at the moment.
 
+use std::collections::BTreeSet;
+
 use openraft::RaftMetrics;
 
 use crate::config::{NodeId, Peer};
@@ -15,6 +17,9 @@ pub struct GroupLook {
     pub has_majority: Option<bool>,
     /// By id.
     pub nodes: Vec<GroupNode>,
+    /// How many nodes may be lost, whichever they are, such that nothing is. While votes are being given to others, most of those that had one before are
+    /// needed too.
+    pub survives: usize,
     /// Entries of the log that were applied.
     pub applied: u64,
 }
@@ -44,6 +49,7 @@ impl GroupLook {
             has_majority: leads
                 .then(|| voters.len() == 1 || metrics.millis_since_quorum_ack.is_some_and(|passed| passed < MAJORITY_PATIENCE_MS)),
             nodes: membership.nodes().map(node).collect(),
+            survives: survives(membership.get_joint_config().iter().map(BTreeSet::len)),
             applied: metrics.last_applied.map_or(0, |last| last.index + 1),
         }
     }
@@ -59,11 +65,11 @@ impl GroupLook {
     pub fn voters(&self) -> usize {
         self.nodes.iter().filter(|node| node.votes).count()
     }
+}
 
-    /// How many nodes may be lost such that nothing is.
-    pub fn survives(&self) -> usize {
-        self.voters().saturating_sub(1) / 2
-    }
+/// Of groups of so many voters, each of which has to keep its majority.
+fn survives(voters: impl Iterator<Item = usize>) -> usize {
+    voters.map(|voters| voters.saturating_sub(1) / 2).min().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -72,10 +78,7 @@ mod tests {
 
     #[test]
     fn one_voter_and_two_survive_no_loss_three_one_and_five_two() {
-        let look = |voters: u64| {
-            let node = |id| GroupNode { id, peer: Peer::default(), votes: id <= voters };
-            GroupLook { nodes: (1..=voters + 1).map(node).collect(), ..GroupLook::default() }
-        };
-        assert_eq!([1, 2, 3, 4, 5].map(|voters| look(voters).survives()), [0, 0, 1, 1, 2]);
+        assert_eq!([1, 2, 3, 4, 5].map(|voters| survives([voters].into_iter())), [0, 0, 1, 1, 2]);
+        assert_eq!(survives([1, 3].into_iter()), 0, "three are given a vote, and one of them had the only one");
     }
 }

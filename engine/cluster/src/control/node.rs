@@ -154,7 +154,7 @@ fn shown(look: &GroupLook) -> ControlLook {
     ControlLook {
         term: look.term,
         has_majority: look.has_majority,
-        survives: u32::try_from(look.survives()).unwrap_or(u32::MAX),
+        survives: u32::try_from(look.survives).unwrap_or(u32::MAX),
         applied: look.applied,
         nodes: look.nodes.iter().map(node).collect(),
     }

@@ -20,7 +20,9 @@ async fn how_long_a_group_is_without_a_leader() {
         cluster.led().await;
         times.push(killed.elapsed());
         let node = cluster.start(leader).await;
-        node.wait_for(Duration::from_secs(10), |look| look.leader.is_some() && look.leader != Some(look.id)).await.unwrap();
+        let follows = node.wait_for(Duration::from_secs(10), |look| look.leader.is_some() && look.leader != Some(look.id)).await;
+        let looks: Vec<_> = cluster.alive().into_iter().map(|number| cluster.node(number).look()).collect();
+        assert!(follows.is_ok(), "the one that came back does not follow: {looks:#?}");
         // Until it hears of the new one it waits as for the old one.
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

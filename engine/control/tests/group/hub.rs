@@ -75,7 +75,8 @@ impl Cluster {
         }
         let voters = if nodes.is_multiple_of(2) { nodes - 1 } else { nodes };
         for number in 0..nodes {
-            let is_whole = |look: &GroupLook| look.nodes.len() == nodes && look.voters() == voters && look.leader.is_some();
+            let survives = (voters - 1) / 2;
+            let is_whole = |look: &GroupLook| look.nodes.len() == nodes && look.survives == survives && look.leader.is_some();
             cluster.node(number).wait_for(Duration::from_secs(20), is_whole).await.unwrap();
         }
         cluster

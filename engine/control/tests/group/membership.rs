@@ -15,13 +15,13 @@ async fn the_second_node_follows_and_with_the_third_both_get_a_vote() {
     cluster.node(0).write(member(1)).await.unwrap();
     heard(&cluster.node(1), 1).await;
     let look = cluster.node(0).look();
-    assert_eq!((look.nodes.len(), look.voters(), look.survives()), (2, 1, 0));
+    assert_eq!((look.nodes.len(), look.voters(), look.survives), (2, 1, 0));
     // Its loss stops nothing.
     cluster.kill(1).await;
     assert_eq!(cluster.node(0).write(member(2)).await.unwrap(), done(1));
     cluster.start(1).await;
     cluster.start(2).await.join(&peer(1), peer(2)).await.unwrap();
-    let is_whole = |look: &GroupLook| look.voters() == 3 && look.survives() == 1;
+    let is_whole = |look: &GroupLook| look.voters() == 3 && look.survives == 1;
     cluster.node(2).wait_for(PATIENCE, is_whole).await.unwrap();
     heard(&cluster.node(2), 2).await;
 }
