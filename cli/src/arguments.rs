@@ -162,6 +162,10 @@ pub struct NodeArguments {
     /// MILLRACE_TOKEN or --token
     #[arg(long, value_name = "ADDRESS")]
     pub join: Option<String>,
+    /// Is of the cluster's control group, which agrees on what runs and how far it has come: one, three or five nodes vote. Needs --data, where the
+    /// group's log lies. Without --join it begins a group
+    #[arg(long, requires = "data")]
+    pub control: bool,
     /// Where others reach this node, if that is not where it listens, as through a forwarded port: HOST:PORT
     #[arg(long, value_name = "ADDRESS")]
     pub advertise: Option<String>,

@@ -36,7 +36,8 @@ fn main() -> ExitCode {
         }
     };
     // RUST_LOG asks for more; a run is quiet otherwise.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Raft warns of each question to a node that is away, ten times a second; what it means is told by the node itself.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,openraft=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     // Control only: the engine's data threads are its own.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("millrace-control").enable_all().build() {

@@ -6,14 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millrace_engine::cluster::control::{ControlError, ControlNode, Happened, Peer, Settings, Ways, code};
 use millrace_engine::cluster::share::{Enlistment, stay_enlisted};
-use millrace_engine::cluster::trust::{Guard, JoinToken, Keyring, TrustError, folder_in, member};
+use millrace_engine::cluster::trust::{Guard, JoinToken, Keyring, Name, TrustError, folder_in, member};
 use millrace_engine::cluster::{ClientError, Credential, Node, NodeOptions, serve as serve_node};
 use millrace_engine::runtime::data_runtime::DataPriority;
 use tokio::net::{UdpSocket, lookup_host};
 
 use crate::arguments::NodeArguments;
 use crate::check::engine;
+use crate::cluster::words::control_group;
 use crate::exit;
 use crate::interrupt::interrupted;
 use crate::output::{complain, say};
@@ -49,9 +51,18 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
         }
     };
     greet(&node, advertised.as_deref(), guard.is_some(), join_token.as_ref())?;
+    let address = own_address(&node, advertised.as_deref(), leader.as_ref(), guard.is_some()).await;
+    let control = match control(&arguments, &address, guard.as_ref()).await {
+        Ok(control) => control,
+        Err(error) => return Ok(failed(&error)),
+    };
+    if let Some(control) = &control {
+        engine.take_control(control.clone());
+    }
     tokio::select! {
         () = interrupted() => {}
-        () = take_part(&arguments, leader.as_ref(), &node, advertised.as_deref(), guard.as_ref()) => {}
+        () = take_part(&arguments, leader.as_ref(), &node, &address, guard.as_ref()) => {}
+        () = agree(control.as_ref(), leader.as_ref()) => {}
         () = tend(guard.as_ref(), leader.as_ref()) => {}
     }
     Ok(exit::DONE)
@@ -132,11 +143,63 @@ fn named(address: SocketAddr) -> String {
     if address.ip().is_unspecified() { format!("{}:{}", own_label(), address.port()) } else { address.to_string() }
 }
 
-/// Never ends, if there is nothing to take part in.
-async fn take_part(arguments: &NodeArguments, leader: Option<&Leader>, node: &Node, advertised: Option<&str>, guard: Option<&Arc<Guard>>) {
-    let Some(leader) = leader else { return std::future::pending().await };
+/// How others reach this node.
+async fn own_address(node: &Node, advertised: Option<&str>, leader: Option<&Leader>, is_secure: bool) -> String {
+    let authority = match (advertised, leader) {
+        (Some(address), _) => address.to_owned(),
+        (None, Some(leader)) if is_secure => facing(node.address(), &leader.authority).await.to_string(),
+        (None, Some(_)) => node.address().to_string(),
+        (None, None) => named(node.address()),
+    };
+    format!("{}://{authority}", if is_secure { "wss" } else { "ws" })
+}
+
+fn slots(arguments: &NodeArguments) -> u32 {
     let cores = || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    let slots = arguments.slots.unwrap_or_else(cores);
+    arguments.slots.unwrap_or_else(cores)
+}
+
+/// The node's part in the control group, if it is to have one.
+async fn control(arguments: &NodeArguments, address: &str, guard: Option<&Arc<Guard>>) -> Result<Option<ControlNode>, ControlError> {
+    let Some(data) = arguments.data.as_deref().filter(|_| arguments.control) else { return Ok(None) };
+    let Some(guard) = guard.cloned() else {
+        let why = "it joins without TLS; write --join HOST:PORT, so that its nodes know each other by their certificates".to_owned();
+        return Err(ControlError::Settings { why });
+    };
+    let own = Peer { name: guard.identity().who.name.to_string(), address: address.to_owned() };
+    let shown = move |peer: &Peer| {
+        let identity = guard.identity();
+        // Whoever is asked to be let in has no name yet: it is the node that gave the certificate.
+        let expected = Name::parse(&peer.name).ok().or_else(|| identity.given_by.clone());
+        Credential::Certificate { identity, expected }
+    };
+    let ways = Arc::new(Ways::new(Arc::new(shown)));
+    ControlNode::open(data, ways, own, slots(arguments), Settings::default()).await.map(Some)
+}
+
+fn failed(error: &ControlError) -> u8 {
+    complain(format_args!("error[{}]: {error}", code(error)));
+    exit::FAILED
+}
+
+/// Never ends, if there is nothing to agree on.
+async fn agree(control: Option<&ControlNode>, leader: Option<&Leader>) {
+    let Some(control) = control else { return std::future::pending().await };
+    let told = |happened: Happened| match happened {
+        Happened::Changed(look) => {
+            // Whoever started it may listen no more.
+            let _ = say(control_group(&look));
+            let _ = std::io::stdout().flush();
+        }
+        Happened::Trouble(error) => complain(format_args!("error[{}]: {error}; it is tried again", code(&error))),
+    };
+    control.keep(leader.map(|leader| leader.address.as_str()), told).await;
+}
+
+/// Never ends, if there is nothing to take part in.
+async fn take_part(arguments: &NodeArguments, leader: Option<&Leader>, node: &Node, address: &str, guard: Option<&Arc<Guard>>) {
+    let Some(leader) = leader else { return std::future::pending().await };
+    let slots = slots(arguments);
     let token = arguments.token.clone().unwrap_or_default();
     let credential = || match guard {
         Some(guard) => {
@@ -145,19 +208,8 @@ async fn take_part(arguments: &NodeArguments, leader: Option<&Leader>, node: &No
         }
         None => Credential::Token(token.clone()),
     };
-    let own = match guard {
-        Some(_) => {
-            let address = match advertised {
-                Some(address) => address.to_owned(),
-                None => facing(node.address(), &leader.authority).await.to_string(),
-            };
-            Enlistment { address: format!("wss://{address}"), token: None, slots }
-        }
-        None => {
-            let address = advertised.map_or_else(|| node.address().to_string(), str::to_owned);
-            Enlistment { address: format!("ws://{address}"), token: Some(node.token().clone()), slots }
-        }
-    };
+    let token = guard.is_none().then(|| node.token().clone());
+    let own = Enlistment { address: address.to_owned(), token, slots };
     stay_enlisted(&leader.address, credential, &own, |enlisted| tell(&leader.address, enlisted)).await;
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use millrace_cluster::client::Disk;
+use millrace_cluster::control::ControlNode;
 use millrace_cluster::host::HostOptions;
 use millrace_cluster::share::Crew;
 use millrace_cluster::{EngineClient, EngineHost, HostLimits};
@@ -41,6 +42,7 @@ pub struct EngineOptions {
 pub struct Engine {
     host: EngineHost,
     inspector: Arc<Inspector>,
+    crew: Arc<Crew>,
 }
 
 impl Engine {
@@ -56,7 +58,7 @@ impl Engine {
         let vitals = ProcessVitals::new(cores, clock.wall_us());
         let host = EngineHost::new(HostOptions {
             launcher: Arc::new(Launcher::new(inspector.clone(), data, crew.clone())),
-            crew,
+            crew: crew.clone(),
             clock: Arc::new(clock),
             vitals: Arc::new(vitals),
             description: EngineDescription {
@@ -65,11 +67,12 @@ impl Engine {
                 cores: u32::try_from(cores).unwrap_or(u32::MAX),
                 memory_bytes: memory_bytes(),
                 health: None,
+                control: false,
             },
             limits: options.limits,
             run_folder: options.run_folder,
         });
-        Ok(Engine { host, inspector })
+        Ok(Engine { host, inspector, crew })
     }
 
     /// Looks at pipelines with this engine's kinds.
@@ -80,6 +83,13 @@ impl Engine {
     /// What a node serves to clients elsewhere.
     pub fn host(&self) -> &EngineHost {
         &self.host
+    }
+
+    /// From now on the engine is of a control group. One that is of one already stays in it.
+    pub fn take_control(&self, control: ControlNode) {
+        if !self.crew.take_control(control) {
+            debug_assert!(false, "an engine is of one control group");
+        }
     }
 
     /// A session by memory: the same messages as by socket, handed over as they are.

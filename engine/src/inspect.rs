@@ -169,6 +169,7 @@ impl Inspector {
             data: self.data.clone(),
             team: None,
             state: None,
+            ledger: None,
         }
     }
 

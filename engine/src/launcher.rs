@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use millrace_cluster::control::RunLedger;
 use millrace_cluster::launch::{Run, RunEnd, RunLauncher, Sample};
 use millrace_cluster::share::{Crew, RunTeam};
 use millrace_model::field::Duration;
@@ -16,6 +17,7 @@ use millrace_runtime::connector::ResultSink;
 use millrace_runtime::data_runtime::DataRuntime;
 use millrace_runtime::files::Files;
 use millrace_runtime::job::{HostContext, JobHandle, JobOptions, launch};
+use millrace_runtime::ledger::Ledger;
 use millrace_runtime::share::{FarLeader, MemberReport, Part, ShareStart, Team, take_part};
 use millrace_state::store::Store;
 use millrace_wire::figures::{JobFigures, RunState};
@@ -46,6 +48,15 @@ impl Launcher {
         Launcher { inspector, data, crew }
     }
 
+    /// Where the run's epochs are entered: with the control group, if this node is of one.
+    async fn ledger(&self, deployment: &Deployment, place: &StatePlace) -> Result<Option<Arc<dyn Ledger>>, Diagnostics> {
+        let Some(control) = self.crew.control() else { return Ok(None) };
+        let (name, options) = (place.deployment(control.name()), &deployment.options);
+        let led = RunLedger::lead(control, name, &deployment.text, &options.overrides, options.allow_rewind).await;
+        let ledger = led.map_err(|finding| Diagnostics { items: vec![finding] })?;
+        Ok(Some(Arc::new(ledger)))
+    }
+
     /// Makes ready what a member runs. The folder is for what does not fit in memory, and goes with the share.
     fn part(
         &self,
@@ -67,7 +78,7 @@ impl Launcher {
         let options = JobOptions::resolve(&deployment.options, &pipeline.settings);
         let state = start.is_durable.then(|| StateHome::new(store, LEAST_INTERVAL, false));
         let (clock, results) = (Arc::new(SystemClock::default()), Arc::new(Nowhere));
-        let host = HostContext { files, clock, results, run: "share".to_owned(), data: self.data.clone(), team: None, state };
+        let host = HostContext { files, clock, results, run: "share".to_owned(), data: self.data.clone(), team: None, state, ledger: None };
         let registry = self.inspector.registry().clone();
         Ok((Part { plan, registry, options, host, start }, folder))
     }
@@ -98,15 +109,20 @@ impl RunLauncher for Launcher {
         let clock = SystemClock::default();
         // By time first: a folder of runs reads in their order, and no two programs that share a project get one name.
         let run = format!("{}-{}-{}", clock.wall_us() / 1_000_000, std::process::id(), job.0);
+        let mut ledger = None;
         let state = match pipeline.settings.checkpoint_every {
-            Some(every) => Some(open_state(&files, deployment, &pipeline.settings, every).await?),
+            Some(every) => {
+                let (home, place) = open_state(&files, deployment, &pipeline.settings, every).await?;
+                ledger = self.ledger(deployment, &place).await?;
+                Some(home)
+            }
             None if deployment.options.from.is_some() => return Err(not_kept()),
             None => None,
         };
         let columns = inspection.columns.iter().map(|(node, columns)| (node.clone(), columns.as_ref().clone())).collect();
         let store = state.as_ref().map(StateHome::store);
         let team: Arc<dyn Team> = Arc::new(RunTeam { crew: self.crew.clone(), job, deployment: deployment.clone(), columns, store });
-        let host = HostContext { files, clock: Arc::new(clock), results, run, data: self.data.clone(), team: Some(team), state };
+        let host = HostContext { files, clock: Arc::new(clock), results, run, data: self.data.clone(), team: Some(team), state, ledger };
         let plan: LogicalPlan = inspection.plan;
         match launch(plan, self.inspector.registry().clone(), options, host) {
             Ok(handle) => {
@@ -142,20 +158,21 @@ async fn open_state(
     deployment: &Deployment,
     settings: &PipelineSettings,
     every: Duration,
-) -> Result<StateHome, Diagnostics> {
+) -> Result<(StateHome, StatePlace), Diagnostics> {
     let options = &deployment.options;
     let refuse = |finding| Diagnostics { items: vec![finding] };
     let from = options.from.as_deref().map(parsed).transpose().map_err(refuse)?;
     let place = StatePlace::of(files, &deployment.name, settings.state.as_deref()).map_err(refuse)?;
     let runtime = Handle::current();
-    let opened = tokio::task::spawn_blocking(move || place.open(&runtime)).await;
+    let opening = place.clone();
+    let opened = tokio::task::spawn_blocking(move || opening.open(&runtime)).await;
     let opened = opened.map_err(|panic| RunError::bug(panic.to_string())).and_then(|opened| opened.map_err(RunError::from));
     let store = opened.map_err(|error| refuse(finding(&error)))?;
     let every = std::time::Duration::from_micros(u64::try_from(every.micros).unwrap_or(0)).max(LEAST_INTERVAL);
     let mut home = StateHome::new(store, every, options.fresh);
     home.from = from;
     home.allows = Allowances { rewind: options.allow_rewind, state_loss: options.allow_state_loss };
-    Ok(home)
+    Ok((home, place))
 }
 
 fn not_kept() -> Diagnostics {

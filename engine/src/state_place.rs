@@ -76,6 +76,14 @@ impl StatePlace {
         }
     }
 
+    /// What the control group calls a run whose state lies there: a bucket is the same from everywhere, a folder is a node's own.
+    pub fn deployment(&self, node: &str) -> String {
+        match self {
+            StatePlace::Folder(folder) => format!("{node}:{}", folder.display()),
+            StatePlace::Bucket { address, .. } => address.to_string(),
+        }
+    }
+
     /// Whether nothing can be there.
     pub fn is_missing(&self) -> bool {
         matches!(self, StatePlace::Folder(folder) if !folder.is_dir())

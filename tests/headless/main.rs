@@ -7,6 +7,7 @@ mod bench;
 mod changes;
 mod cli;
 mod cluster;
+mod control;
 mod departures;
 mod estimates;
 mod extremes;

@@ -75,6 +75,17 @@ impl Node {
         Node::by(pasted).has_joined(leader)
     }
 
+    /// A node of a control group: the first one of a cluster, or one that joins it.
+    pub fn control(data: &Path, joins: Option<(&Node, Option<&str>)>) -> Node {
+        let data = data.display().to_string();
+        let mut arguments = vec!["--data", &data, "--control", "--slots", "1"];
+        if let Some((leader, token)) = joins {
+            arguments.extend(["--join", leader.authority()]);
+            arguments.extend(token.iter().flat_map(|token| ["--token", token]));
+        }
+        Node::by(Node::command(&arguments.into_iter().map(str::to_owned).collect::<Vec<_>>()))
+    }
+
     fn has_joined(mut self, leader: &Node) -> Node {
         assert_eq!(self.says(), Some(format!("joined {}", leader.address)));
         self

@@ -34,10 +34,15 @@ fn allowed() -> BTreeMap<&'static str, (&'static str, Vec<&'static str>)> {
             "millrace-runtime",
             ("engine/runtime", vec!["millrace-model", "millrace-expr", "millrace-plan", "millrace-wire", "millrace-state"]),
         ),
+        // Consensus knows no run: what it holds of one is what a run enters.
+        ("millrace-control", ("engine/control", vec!["millrace-state"])),
         // A member of a run reaches the leader's store over a session.
         (
             "millrace-cluster",
-            ("engine/cluster", vec!["millrace-model", "millrace-plan", "millrace-wire", "millrace-state", "millrace-runtime"]),
+            (
+                "engine/cluster",
+                vec!["millrace-model", "millrace-plan", "millrace-wire", "millrace-state", "millrace-runtime", "millrace-control"],
+            ),
         ),
         (
             "millrace-engine",

@@ -1,7 +1,7 @@
 //! `millrace ps`, `status`, `logs`, `stop` and `top`: what a node says of its cluster, on a terminal.
 
 mod columns;
-mod words;
+pub mod words;
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -30,7 +30,7 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// Lists the runs.
 pub async fn ps(arguments: LookArguments) -> anyhow::Result<u8> {
-    look(&arguments, |cluster| Shown { json: &cluster.jobs, text: words::runs(cluster) }).await
+    look(&arguments, |cluster| Shown { json: &cluster.jobs, text: words::runs_and_leader(cluster) }).await
 }
 
 /// Shows nodes, links and runs.

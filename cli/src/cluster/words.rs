@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use millrace_engine::model::Timestamp;
-use millrace_engine::wire::cluster::{Cluster, ClusterJob, ClusterNode, Happening, Incident, Standing};
+use millrace_engine::wire::cluster::{Cluster, ClusterJob, ClusterNode, ControlLook, ControlNode, Happening, Incident, Standing};
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::JobId;
 
@@ -25,12 +25,43 @@ pub fn status(cluster: &Cluster, on: &str, before: Option<&Cluster>) -> String {
     if !cluster.links.is_empty() {
         parts.push(links(cluster));
     }
+    if let Some(control) = &cluster.control {
+        parts.push(format!("{}\n{}", control_nodes(control), control_group(control)));
+    }
     parts.push(runs_since(cluster, before));
     parts.join("\n\n")
 }
 
-pub fn runs(cluster: &Cluster) -> String {
-    runs_since(cluster, None)
+/// The runs, and who leads the control group if there is one.
+pub fn runs_and_leader(cluster: &Cluster) -> String {
+    let runs = runs_since(cluster, None);
+    cluster.control.as_ref().map_or_else(|| runs.clone(), |control| format!("{runs}\n\n{}", control_group(control)))
+}
+
+/// `control group: first-3f9a2c1b leads, term 4; 3 of 3 nodes vote, and the loss of 1 is survived`
+pub fn control_group(control: &ControlLook) -> String {
+    let leads = control.leader().map_or_else(|| "nobody leads".to_owned(), |node| format!("{} leads", node.name));
+    let (votes, nodes) = (control.nodes.iter().filter(|node| node.votes).count(), control.nodes.len());
+    let of = if nodes == 1 { "its one node votes".to_owned() } else { format!("{votes} of {nodes} nodes vote") };
+    let loss = match control.survives {
+        0 if nodes == 2 => "two survive no loss: with a third node one".to_owned(),
+        0 => "no loss is survived".to_owned(),
+        survives => format!("the loss of {survives} is survived"),
+    };
+    let majority = if control.has_majority == Some(false) { "; it hears of no majority, so that nothing can be agreed on" } else { "" };
+    format!("control group: {leads}, term {}; {of}, and {loss}{majority}", control.term)
+}
+
+fn control_nodes(control: &ControlLook) -> String {
+    let line = |node: &ControlNode| {
+        let part = match (node.leads, node.votes) {
+            (true, _) => "leads",
+            (false, true) => "votes",
+            (false, false) => "follows",
+        };
+        vec![node.name.clone(), node.address.clone(), part.to_owned()]
+    };
+    table(&[("CONTROL", Left), ("ADDRESS", Left), ("PART", Left)], &control.nodes.iter().map(line).collect::<Vec<_>>())
 }
 
 fn nodes(cluster: &Cluster, on: &str) -> String {
@@ -209,6 +240,22 @@ mod tests {
     #[test]
     fn a_run_says_which_of_its_tasks_are_where() {
         assert_eq!(where_it_runs(&job(0, 0)), "0: flights; 1: hourly x2; 2: hourly");
+    }
+
+    #[test]
+    fn a_control_group_says_who_leads_it_and_what_it_survives() {
+        let node = |name: &str, leads, votes| ControlNode { name: name.into(), address: String::new(), votes, leads, is_asked: false };
+        let look = |survives, nodes| ControlLook { term: 4, has_majority: None, survives, applied: 0, nodes };
+        let three = look(1, vec![node("a", false, true), node("b", true, true), node("c", false, true)]);
+        assert_eq!(control_group(&three), "control group: b leads, term 4; 3 of 3 nodes vote, and the loss of 1 is survived");
+        let two = look(0, vec![node("a", true, true), node("b", false, false)]);
+        assert_eq!(
+            control_group(&two),
+            "control group: a leads, term 4; 1 of 2 nodes vote, and two survive no loss: with a third node one"
+        );
+        let one = ControlLook { has_majority: Some(false), ..look(0, vec![node("a", false, true)]) };
+        let text = "control group: nobody leads, term 4; its one node votes, and no loss is survived; it hears of no majority, so that nothing can be agreed on";
+        assert_eq!(control_group(&one), text);
     }
 
     #[test]

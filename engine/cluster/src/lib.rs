@@ -13,6 +13,7 @@
 
 pub mod client;
 pub mod contact;
+pub mod control;
 pub mod data;
 pub mod error;
 pub mod host;

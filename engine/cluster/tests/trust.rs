@@ -340,6 +340,17 @@ async fn a_role_covers_what_it_says_and_no_more_and_each_request_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_a_node_speaks_of_consensus_to_a_node() {
+    let cluster = Cluster::start().await;
+    for role in [Role::View, Role::Operate, Role::Admin, Role::Node] {
+        let client = cluster.session(&cluster.somebody(role).await).await.unwrap();
+        let error = client.consensus(serde_json::json!({ "ask": "vote" })).await.unwrap_err();
+        // A node may, but this one is of no control group.
+        assert_eq!(error.code(), if role == Role::Node { "MR0650" } else { "MR0619" }, "{role}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_enlists_where_it_is_and_not_in_the_place_of_another() {
     let (cluster, data) = (Cluster::start().await, tempfile::tempdir().unwrap());
     enrol(&cluster.authority(), &cluster.first, "second", &Keyring::at(folder_in(data.path()))).await.unwrap();

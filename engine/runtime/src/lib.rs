@@ -18,6 +18,7 @@ pub mod guarantee;
 pub mod job;
 pub mod json;
 pub mod key;
+pub mod ledger;
 pub mod memory;
 pub mod operator;
 pub mod operators;

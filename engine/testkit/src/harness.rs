@@ -9,6 +9,7 @@ use millrace_plan::LogicalPlan;
 use millrace_runtime::checkpoint::StateHome;
 use millrace_runtime::connector::ResultSink;
 use millrace_runtime::files::Files;
+use millrace_runtime::ledger::Ledger;
 use millrace_runtime::registry::{Entry, Registry};
 use millrace_runtime::share::Team;
 use millrace_runtime::{
@@ -48,6 +49,8 @@ pub struct Harness {
     pub state: Option<StateHome>,
     /// The processes that runs are spread over; none unless a test sets it.
     pub team: Option<Arc<TestTeam>>,
+    /// Where epochs of runs that are kept are entered; nowhere unless a test sets it.
+    pub ledger: Option<Arc<dyn Ledger>>,
     folder: TempDir,
 }
 
@@ -84,6 +87,7 @@ impl Harness {
             data: DataRuntime::new(2, DataPriority::Equal).expect("threads start"),
             state: None,
             team: None,
+            ledger: None,
             folder: tempfile::tempdir().expect("a temporary folder"),
         }
     }
@@ -107,6 +111,7 @@ impl Harness {
             data: self.data.clone(),
             team: self.team.clone().map(|team| team as Arc<dyn Team>),
             state: self.state.clone(),
+            ledger: self.ledger.clone(),
         }
     }
 

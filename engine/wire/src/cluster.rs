@@ -38,6 +38,43 @@ pub struct Cluster {
     /// None if nothing has changed since the revision that was asked with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeline: Option<FaultTimeline>,
+    /// The control group, as the node that was asked knows it; none of a node that is of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlLook>,
+}
+
+/// What a node of a control group knows of it. One that is cut off from the others does not know better.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlLook {
+    /// The term of the newest election that it has heard of.
+    pub term: u64,
+    /// Whether whoever leads heard of a majority lately; told by the one that leads alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_majority: Option<bool>,
+    /// How many voters may be lost such that nothing is.
+    pub survives: u32,
+    /// Entries of the log that the node has carried out.
+    pub applied: u64,
+    pub nodes: Vec<ControlNode>,
+}
+
+/// A node of a control group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlNode {
+    pub name: String,
+    pub address: String,
+    /// A node without a vote follows until there are enough for an odd number of votes.
+    pub votes: bool,
+    /// One of them at most.
+    pub leads: bool,
+    /// Whether it is the node that was asked.
+    pub is_asked: bool,
+}
+
+impl ControlLook {
+    pub fn leader(&self) -> Option<&ControlNode> {
+        self.nodes.iter().find(|node| node.leads)
+    }
 }
 
 /// A node: the one that leads (member 0), or one that has joined it.

@@ -44,5 +44,11 @@ pub const OUTPUT: &str = "MR0633";
 pub const STAYS_HERE: &str = "MR0634";
 /// The folder with certificates and keys cannot be used.
 pub const KEYRING: &str = "MR0640";
+/// The node is of no control group, and was asked as one that is.
+pub const NO_CONTROL: &str = "MR0650";
+/// The control group has no majority, or nobody leads it.
+pub const NO_MAJORITY: &str = "MR0651";
+/// The control group's log on disk cannot be used.
+pub const CONTROL_LOG: &str = "MR0652";
 /// The engine's own fault.
 pub const BUG: &str = "MR0690";

@@ -174,6 +174,11 @@ pub enum Request {
     Cluster {
         known: u64,
     },
+    /// What a node of a control group asks of another: `Ask` of `millrace-control`, as JSON. Reply: `Consensus`. A peer whose description says
+    /// nothing of control does not know it, and would end the session.
+    Consensus {
+        question: serde_json::Value,
+    },
     Ping {
         sent_us: u64,
     },
@@ -214,6 +219,10 @@ pub enum Reply {
     Cluster {
         cluster: Box<Cluster>,
     },
+    /// `Told` of `millrace-control`, as JSON.
+    Consensus {
+        told: serde_json::Value,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -225,6 +234,9 @@ pub struct EngineDescription {
     /// How its process is now. A peer of the release before tells none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+    /// Whether it is of a control group.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub control: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

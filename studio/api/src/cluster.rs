@@ -23,6 +23,40 @@ pub struct Cluster {
     pub incidents: Vec<Incident>,
     /// Parts that the node takes in runs which another leads.
     pub led_elsewhere: u32,
+    /// The control group that the node is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub control: Option<ControlGroup>,
+}
+
+/// A control group as the node that was asked knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct ControlGroup {
+    /// The term of the newest election.
+    pub term: f64,
+    /// False if whoever leads hears of no majority: nothing can be agreed on then.
+    pub has_majority: bool,
+    /// How many voters may be lost such that nothing is.
+    pub survives: u32,
+    pub nodes: Vec<ControlNode>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct ControlNode {
+    /// As its certificate says.
+    pub name: String,
+    /// Without the scheme.
+    pub address: String,
+    pub part: ControlPart,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlPart {
+    Leads,
+    Votes,
+    /// It gets a vote once there are enough for an odd number of them.
+    Follows,
 }
 
 /// Whether the leader is in reach. What it told last stays when it is not.

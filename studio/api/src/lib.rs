@@ -37,7 +37,10 @@ pub mod typescript;
 pub use catalog::{Catalog, FunctionInfo, InputsInfo, KindInfo, PortInfo};
 pub use chart::{AxisKind, ChartAxis, ChartInfo, ChartMark, ChartSeries};
 pub use chart_frame::{ChartFrame, ChartFrameError};
-pub use cluster::{Cluster, ClusterContact, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, Happening, Incident};
+pub use cluster::{
+    Cluster, ClusterContact, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, ControlGroup, ControlNode, ControlPart, Happening,
+    Incident,
+};
 pub use document::{
     Broken, Column, Conflict, Delivery, DiffLine, DiffLineKind, Document, DocumentCause, Explanation, Finding, FindingSeverity, Graph,
     GraphInput, GraphNode, GraphPort, Guarantee, LineRange, TextDiff, Touch, TouchKind,

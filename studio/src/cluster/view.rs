@@ -6,7 +6,10 @@ use millrace_engine::cluster::Contact;
 use millrace_engine::wire::cluster::{self as wire, Standing};
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::JobId;
-use millrace_studio_api::{Cluster, ClusterContact, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, Happening, Incident};
+use millrace_studio_api::{
+    Cluster, ClusterContact, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, ControlGroup, ControlNode, ControlPart, Happening,
+    Incident,
+};
 
 use super::News;
 
@@ -32,6 +35,7 @@ impl View {
             jobs: Vec::new(),
             incidents: Vec::new(),
             led_elsewhere: 0,
+            control: None,
         };
         View { shown, revision: 0, before: BTreeMap::new() }
     }
@@ -70,13 +74,14 @@ impl View {
     }
 
     fn look(&mut self, cluster: wire::Cluster) {
-        let wire::Cluster { at_us, nodes, links, jobs, timeline } = cluster;
+        let wire::Cluster { at_us, nodes, links, jobs, timeline, control } = cluster;
         let leader = without_scheme(&self.shown.target).to_owned();
         let names: BTreeMap<u32, String> = nodes.iter().map(|node| (node.member, name(node, &leader))).collect();
         let of = |member: u32| names.get(&member).cloned().unwrap_or_default();
         let shown = &mut self.shown;
         shown.contact = ClusterContact::Connected;
         shown.at_ms = Some(millis(at_us));
+        shown.control = control.map(control_group);
         shown.led_elsewhere = nodes.first().and_then(|node| node.health).map_or(0, |health| health.shares);
         shown.nodes = nodes.iter().map(|it| node(it, of(it.member))).collect();
         shown.links = links.iter().map(|it| link(it, of(it.member))).collect();
@@ -91,6 +96,24 @@ impl View {
             None if self.revision == 0 => shown.incidents.clear(),
             None => {}
         }
+    }
+}
+
+fn control_group(control: wire::ControlLook) -> ControlGroup {
+    let node = |node: wire::ControlNode| ControlNode {
+        address: without_scheme(&node.address).to_owned(),
+        name: node.name,
+        part: match (node.leads, node.votes) {
+            (true, _) => ControlPart::Leads,
+            (false, true) => ControlPart::Votes,
+            (false, false) => ControlPart::Follows,
+        },
+    };
+    ControlGroup {
+        term: control.term as f64,
+        has_majority: control.has_majority.unwrap_or(true),
+        survives: control.survives,
+        nodes: control.nodes.into_iter().map(node).collect(),
     }
 }
 
@@ -220,7 +243,7 @@ mod tests {
             places: BTreeMap::new(),
         };
         let nodes = vec![node(0, None, Standing::Leads), node(2, Some("ws://b:1"), Standing::Joined)];
-        News::Look(Box::new(wire::Cluster { at_us: 9_000, nodes, links: Vec::new(), jobs: vec![job], timeline }))
+        News::Look(Box::new(wire::Cluster { at_us: 9_000, nodes, links: Vec::new(), jobs: vec![job], timeline, control: None }))
     }
 
     #[test]

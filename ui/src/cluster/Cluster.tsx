@@ -11,6 +11,7 @@ import { useStore } from '../store/store';
 import { en } from '../text/en';
 import { closed } from '../text/format';
 import { Words } from '../text/Words';
+import { Control } from './Control';
 import { Links } from './Links';
 import { Nodes } from './Nodes';
 import { inReach } from './select';
@@ -43,6 +44,11 @@ function Whole({ told }: { told: Told }): ReactElement {
           <Part title={en.cluster.links}>
             <Links links={told.links} />
           </Part>
+          {told.control !== undefined && (
+            <Part title={en.cluster.control} aside={en.cluster.controlSurvives(told.control.survives, told.control.nodes.length)}>
+              <Control control={told.control} />
+            </Part>
+          )}
           <Part title={en.cluster.tasks}>
             <Tasks jobs={told.jobs} nodes={told.nodes} />
           </Part>

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Cluster, ClusterJob, ClusterNode, Happening, Incident } from '../generated/api';
 import { onEvent, onTarget } from '../store/reduce';
 import { initialState, type State } from '../store/state';
-import { columns, inOrder, inReach, outcome, placesOf, shortName, spread, whereText } from './select';
+import { columns, inOrder, inReach, inVoteOrder, outcome, placesOf, shortName, spread, whereText } from './select';
 
 const node = (member: number, name: string, standing: ClusterNode['standing'] = 'joined'): ClusterNode => ({
   member,
@@ -45,6 +45,14 @@ describe('nodes', () => {
   it('of one machine are told apart by their ports', () => {
     expect(shortName('h:2', [node(0, 'h:1'), node(1, 'h:2')])).toBe(':2');
     expect(shortName('i:2', [node(0, 'h:1'), node(1, 'i:2')])).toBe('i:2');
+  });
+});
+
+describe('a control group', () => {
+  it('has its leader first, then who votes, then who follows', () => {
+    const part = (name: string, of: 'leads' | 'votes' | 'follows') => ({ name, address: '', part: of });
+    const nodes = [part('d', 'follows'), part('c', 'votes'), part('b', 'leads'), part('a', 'votes')];
+    expect(inVoteOrder(nodes).map((node) => node.name)).toEqual(['b', 'a', 'c', 'd']);
   });
 });
 

@@ -1,4 +1,4 @@
-import type { Cluster, ClusterJob, ClusterNode, Happening, Incident } from '../generated/api';
+import type { Cluster, ClusterJob, ClusterNode, ControlNode, Happening, Incident } from '../generated/api';
 import { en } from '../text/en';
 
 /** The nodes in reach, and all that are known. */
@@ -79,4 +79,11 @@ export function tone(kind: string): Tone {
     default:
       return 'mute';
   }
+}
+
+const VOTE_ORDER: Record<ControlNode['part'], number> = { leads: 0, votes: 1, follows: 2 };
+
+/** Who leads the control group, who votes, who follows; each by name. */
+export function inVoteOrder(nodes: readonly ControlNode[]): ControlNode[] {
+  return [...nodes].sort((a, b) => VOTE_ORDER[a.part] - VOTE_ORDER[b.part] || a.name.localeCompare(b.name));
 }

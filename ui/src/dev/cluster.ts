@@ -53,6 +53,16 @@ export function fakeCluster(change: Partial<Cluster> = {}): Cluster {
     ],
     incidents: story(now),
     led_elsewhere: 0,
+    control: {
+      term: 4,
+      has_majority: true,
+      survives: 1,
+      nodes: [
+        { name: 'second-77ab01c9', address: '127.0.0.1:7401', part: 'votes' },
+        { name: 'first-3f9a2c1b', address: '127.0.0.1:7400', part: 'leads' },
+        { name: 'third-5d20e4f8', address: '127.0.0.1:7402', part: 'votes' },
+      ],
+    },
     ...change,
   };
 }

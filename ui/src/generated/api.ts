@@ -175,7 +175,11 @@ incidents: Array<Incident>,
 /**
  * Parts that the node takes in runs which another leads.
  */
-led_elsewhere: number, };
+led_elsewhere: number, 
+/**
+ * The control group that the node is of.
+ */
+control?: ControlGroup, };
 
 /**
  * Whether the leader is in reach. What it told last stays when it is not.
@@ -268,6 +272,35 @@ export type Conflict = { path: string,
 diff: TextDiff, };
 
 export type ConflictChoice = "mine" | "theirs";
+
+/**
+ * A control group as the node that was asked knows it.
+ */
+export type ControlGroup = { 
+/**
+ * The term of the newest election.
+ */
+term: number, 
+/**
+ * False if whoever leads hears of no majority: nothing can be agreed on then.
+ */
+has_majority: boolean, 
+/**
+ * How many voters may be lost such that nothing is.
+ */
+survives: number, nodes: Array<ControlNode>, };
+
+export type ControlNode = { 
+/**
+ * As its certificate says.
+ */
+name: string, 
+/**
+ * Without the scheme.
+ */
+address: string, part: ControlPart, };
+
+export type ControlPart = "leads" | "votes" | "follows";
 
 /**
  * How often a row counts, whatever crashes. The weakest comes last.

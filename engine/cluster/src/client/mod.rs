@@ -146,6 +146,14 @@ impl EngineClient {
         }
     }
 
+    /// Asks a node of a control group what only another node asks.
+    pub async fn consensus(&self, question: serde_json::Value) -> Result<serde_json::Value, ClientError> {
+        match self.ask(Request::Consensus { question }, None).await? {
+            Reply::Consensus { told } => Ok(told),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
     /// How long a question and its answer take.
     pub async fn ping(&self) -> Result<Duration, ClientError> {
         let asked = Instant::now();

@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 
 pub use caller::Caller;
 
+use crate::control::ControlNode;
 use crate::launch::RunLauncher;
 use crate::link::HostEnd;
 use crate::seen::{Seen, Vitals};
@@ -135,7 +136,8 @@ impl Shared {
     fn describe(&self) -> EngineDescription {
         let mut health = self.options.vitals.health();
         health.shares = u32::try_from(Arc::strong_count(&self.share) - 1).unwrap_or(u32::MAX);
-        EngineDescription { health: Some(health), ..self.options.description.clone() }
+        let control = self.options.crew.control().is_some();
+        EngineDescription { health: Some(health), control, ..self.options.description.clone() }
     }
 
     /// A look at the nodes and the runs that this engine leads.
@@ -144,6 +146,7 @@ impl Shared {
         // Taken out of the lock: what a run is asked for may take a while.
         let jobs: Vec<Arc<Job>> = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).values().filter_map(Weak::upgrade).collect();
         let jobs = jobs.iter().filter_map(|job| job.seen(seen.places(job.id))).collect();
-        Cluster { jobs, ..seen.look(&self.describe(), known) }
+        let control = self.options.crew.control().map(ControlNode::look);
+        Cluster { jobs, control, ..seen.look(&self.describe(), known) }
     }
 }

@@ -30,6 +30,8 @@ pub fn noted(request: &Request) -> Option<Noted> {
         Request::Dismiss { .. } => ("dismiss", None),
         Request::Describe
         | Request::Cluster { .. }
+        // Nodes among themselves, many a second; what it is about is in the group's own log.
+        | Request::Consensus { .. }
         | Request::Ping { .. }
         | Request::WatchFigures { .. }
         | Request::Tap { .. }

@@ -9,6 +9,7 @@ use millrace_model::Diagnostic;
 use millrace_runtime::files::Files;
 use millrace_wire::codes;
 use millrace_wire::message::{DataHeader, Event, InputFile, JobId, Reply, Request, RequestId, ShareId};
+use tokio::sync::Semaphore;
 
 use super::job::{Job, Place};
 use super::noted::{Noted, noted};
@@ -34,6 +35,8 @@ pub struct Session {
     caller: Caller,
     /// What is under way that the audit log is told of once it is answered.
     noted: Mutex<BTreeMap<RequestId, Noted>>,
+    /// What is under way for the control group.
+    consensus: Arc<Semaphore>,
 }
 
 /// One of them, and that the engine counts it.
@@ -41,6 +44,9 @@ type Share = (Taking, Arc<()>);
 
 /// Shares that one leader may have at a node.
 const MOST_SHARES: usize = 256;
+
+/// Questions of the control group that one node has under way at another. Raft has few.
+const MOST_CONSENSUS: usize = 64;
 
 pub async fn serve(host: Arc<Shared>, mut end: HostEnd, caller: Caller) {
     let session = Arc::new(Session {
@@ -51,6 +57,7 @@ pub async fn serve(host: Arc<Shared>, mut end: HostEnd, caller: Caller) {
         shares: Mutex::default(),
         caller,
         noted: Mutex::default(),
+        consensus: Arc::new(Semaphore::new(MOST_CONSENSUS)),
     });
     let data = tokio::spawn(take_data(session.clone(), end.data_in.0.clone()));
     while let Some(asked) = end.requests.recv().await {
@@ -147,6 +154,15 @@ impl Session {
         Ok(Reply::Done)
     }
 
+    async fn consensus(&self, question: serde_json::Value) -> Answered {
+        let control = self.host.options.crew.control().ok_or_else(|| {
+            let refused = Diagnostic::error(codes::NO_CONTROL, "this node is of no control group");
+            refused.help("start it with --control, or join another")
+        })?;
+        let told = control.answer(self.caller.who().map(|who| &who.name), question).await?;
+        Ok(Reply::Consensus { told })
+    }
+
     fn take_part(&self, wanted: Wanted) -> Answered {
         let mut shares = self.shares();
         let share = wanted.share;
@@ -196,6 +212,18 @@ impl Session {
                 tokio::spawn(async move {
                     let enlisted = self.enlist(&address, &token, slots).await;
                     self.reply(id, enlisted).await;
+                });
+                return;
+            }
+            Request::Consensus { question } => {
+                let Ok(permit) = self.consensus.clone().try_acquire_owned() else {
+                    let busy = Diagnostic::error(codes::LIMIT, "the node has as many questions of the control group under way as it may");
+                    return self.reply(id, Err(busy)).await;
+                };
+                tokio::spawn(async move {
+                    let told = self.consensus(question).await;
+                    self.reply(id, told).await;
+                    drop(permit);
                 });
                 return;
             }

@@ -160,7 +160,14 @@ impl Seen {
         let load = |member| state.places.load(member);
         let mut nodes = vec![leader(own, load(LEADER))];
         nodes.extend(state.roster.nodes(load));
-        Cluster { at_us: now_us(), nodes, links: state.roster.links(), jobs: Vec::new(), timeline: state.timeline.since(known) }
+        Cluster {
+            at_us: now_us(),
+            nodes,
+            links: state.roster.links(),
+            jobs: Vec::new(),
+            timeline: state.timeline.since(known),
+            control: None,
+        }
     }
 }
 

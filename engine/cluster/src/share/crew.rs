@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::client::EngineClient;
 use crate::contact::Contact;
+use crate::control::ControlNode;
 use crate::node::Token;
 use crate::seen::{Seen, Watching};
 use crate::trust::Name;
@@ -34,6 +35,8 @@ pub struct Crew {
     enlisted: Mutex<Enlisted>,
     next_share: AtomicU64,
     seen: Seen,
+    /// Set once the node is of a control group.
+    control: OnceLock<ControlNode>,
 }
 
 #[derive(Default)]
@@ -110,6 +113,16 @@ impl Crew {
     /// What is known of the nodes and of what they do.
     pub const fn seen(&self) -> &Seen {
         &self.seen
+    }
+
+    /// The node's part in its control group; none if it is of none.
+    pub fn control(&self) -> Option<&ControlNode> {
+        self.control.get()
+    }
+
+    /// From now on the node is of a control group, and its runs are entered there. False if it was of one before.
+    pub fn take_control(&self, control: ControlNode) -> bool {
+        self.control.set(control).is_ok()
     }
 
     /// The addresses and slots of the nodes in reach.

@@ -26,6 +26,8 @@ pub enum Need {
     Operate,
     /// To be a member of the cluster.
     Member,
+    /// To be a node: what nodes say among themselves is nobody else's, not even an administrator's.
+    Node,
 }
 
 impl Role {
@@ -55,6 +57,7 @@ impl Role {
             Need::View => true,
             Need::Operate => matches!(self, Role::Operate | Role::Admin),
             Need::Member => matches!(self, Role::Node | Role::Control | Role::Admin),
+            Need::Node => self.is_node(),
         }
     }
 }
@@ -71,7 +74,7 @@ impl Need {
         match self {
             Need::View => Role::View,
             Need::Operate => Role::Operate,
-            Need::Member => Role::Node,
+            Need::Member | Need::Node => Role::Node,
         }
     }
 }
@@ -88,6 +91,7 @@ pub const fn need(request: &Request) -> Need {
         Request::Stage { .. } | Request::Start { .. } | Request::Stop { .. } | Request::Kill { .. } | Request::Forget { .. } => {
             Need::Operate
         }
+        Request::Consensus { .. } => Need::Node,
         Request::Enlist { .. } | Request::TakePart { .. } | Request::Order { .. } | Request::Dismiss { .. } => Need::Member,
     }
 }
@@ -98,17 +102,17 @@ mod tests {
 
     #[test]
     fn each_role_covers_what_the_one_below_does_and_a_node_begins_no_runs() {
-        let covered = |role: Role| [Need::View, Need::Operate, Need::Member].map(|need| role.covers(need));
-        assert_eq!(covered(Role::View), [true, false, false]);
-        assert_eq!(covered(Role::Operate), [true, true, false]);
-        assert_eq!(covered(Role::Admin), [true, true, true]);
-        assert_eq!(covered(Role::Node), [true, false, true]);
-        assert_eq!(covered(Role::Control), [true, false, true]);
+        let covered = |role: Role| [Need::View, Need::Operate, Need::Member, Need::Node].map(|need| role.covers(need));
+        assert_eq!(covered(Role::View), [true, false, false, false]);
+        assert_eq!(covered(Role::Operate), [true, true, false, false]);
+        assert_eq!(covered(Role::Admin), [true, true, true, false]);
+        assert_eq!(covered(Role::Node), [true, false, true, true]);
+        assert_eq!(covered(Role::Control), [true, false, true, true]);
     }
 
     #[test]
     fn the_least_role_that_is_told_serves() {
-        for need in [Need::View, Need::Operate, Need::Member] {
+        for need in [Need::View, Need::Operate, Need::Member, Need::Node] {
             assert!(need.role().covers(need));
         }
         assert!(Role::ALL.into_iter().all(|role| Role::parse(role.as_str()) == Some(role)));

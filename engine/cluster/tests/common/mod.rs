@@ -213,7 +213,8 @@ pub fn host_within(limits: HostLimits) -> (EngineHost, Running) {
 
 pub fn host_of(limits: HostLimits, crew: Arc<Crew>) -> (EngineHost, Running) {
     let running = Running::default();
-    let description = EngineDescription { version: "1".into(), protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes: 1 << 30, health: None };
+    let description =
+        EngineDescription { version: "1".into(), protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes: 1 << 30, health: None, control: false };
     let launcher = Arc::new(FakeLauncher { running: running.clone() });
     (
         EngineHost::new(HostOptions {

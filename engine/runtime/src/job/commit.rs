@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use millrace_plan::BoundNode;
+use millrace_state::checkpoint::RunId;
 use millrace_state::step::reached;
 use millrace_wire::message::Failure;
 
@@ -43,6 +44,23 @@ pub async fn commit(shared: Arc<Shared>, attempt: Attempt, ready: Vec<Committabl
         Ok(())
     };
     owner.on_data_runtime("the commit", &seen, committing).await
+}
+
+/// The same of an epoch, which is entered afterwards where that is asked for.
+pub async fn committed(
+    shared: Arc<Shared>,
+    attempt: Attempt,
+    epoch: u64,
+    ready: Vec<Committable>,
+    finality: Finality,
+) -> Result<(), Failure> {
+    let ledger = shared.host.ledger.clone();
+    let run = RunId(attempt.run_start_us);
+    commit(shared, attempt, ready, finality).await?;
+    if let Some(ledger) = ledger {
+        ledger.committed(run, epoch).await;
+    }
+    Ok(())
 }
 
 /// Takes all sinks back to the epoch that the run goes on from.

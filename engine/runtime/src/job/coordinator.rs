@@ -21,8 +21,8 @@ use crate::checkpoint::{Allowances, Carry, Found, Holds, Now, Restored, StateHom
 use crate::connector::Finality;
 use crate::error::{RunError, RunResult};
 use crate::guarantee::{Replay, Visibility, sinks};
-use crate::job::commit::{commit, recover};
-use crate::job::epochs::{AttemptEnd, Epochs, Wires, forget};
+use crate::job::commit::{committed, recover};
+use crate::job::epochs::{AttemptEnd, Epochs, Wires, by_another, forget};
 use crate::job::handle::{JobOutcome, JobProgress};
 use crate::job::lead::{self, MemberLines, Members};
 use crate::job::poison::{Failed, Next, Precautions, Search};
@@ -71,6 +71,10 @@ impl Coordinator {
         }
         self.shared.notices.flush(true);
         self.progress.set_state(state);
+        if let Some(ledger) = self.shared.host.ledger.clone() {
+            // Beside: the run has ended, whether that can be entered or not.
+            tokio::spawn(async move { ledger.ended(state).await });
+        }
         let summary = self.progress.telemetry.summary(self.progress.elapsed_ms());
         outcome.send_replace(Some(JobOutcome { state, summary, cause }));
     }
@@ -226,12 +230,29 @@ impl Coordinator {
             Some(Ending::Stopped) => Finality::Paused,
             Some(Ending::Finished) => Finality::Final,
         };
-        commit(self.shared.clone(), attempt.clone(), manifest.ready, finality).await?;
+        self.enter(run, manifest.epoch).await?;
+        committed(self.shared.clone(), attempt.clone(), manifest.epoch, manifest.ready, finality).await?;
         reached("restored");
         let when = Timestamp(manifest.taken_us).to_rfc3339();
         let message = || format!("goes on from epoch {}, taken at {when}", manifest.epoch);
         self.shared.notices.say(None, NoticeSeverity::Info, "resumed", 1, message);
         Ok(attempt)
+    }
+
+    /// Has the epoch entered that the run goes on from: whoever made its manifest may not have come to that.
+    async fn enter(&self, run: RunId, epoch: u64) -> Result<(), Failure> {
+        let Some(ledger) = &self.shared.host.ledger else { return Ok(()) };
+        let mut stop = self.progress.stop.receiver();
+        tokio::select! {
+            biased;
+            entered = ledger.complete(run, epoch) => entered.map_err(|fenced| self.failed(&by_another(epoch, &fenced))),
+            () = stop.reached(Stopping::Abort) => Err(self.failed(&RunError::State {
+                code: codes::LAST_EPOCH,
+                message: format!("the run was stopped while epoch {epoch} waited for the control group"),
+                help: "run it again: it goes on from that epoch",
+                retryable: true,
+            })),
+        }
     }
 
     /// Reads an epoch's parts, each beside the others, and takes the run over from there. Gives the number too that its own epochs come after.

@@ -25,9 +25,10 @@ use crate::checkpoint::{Savepoint, StateHome, codes, identities, meanings};
 use crate::connector::Finality;
 use crate::data_runtime::DataRuntime;
 use crate::error::RunError;
-use crate::job::commit::commit;
+use crate::job::commit::{commit, committed};
 use crate::job::handle::JobProgress;
 use crate::job::setup::{Attempt, Shared};
+use crate::ledger::Fenced;
 use crate::operator::EndReason;
 use crate::registry::Entry;
 use crate::task::sink_task;
@@ -49,6 +50,11 @@ enum Done {
     Manifest {
         epoch: u64,
         result: StateResult<Created>,
+    },
+    /// None: it was given up.
+    Entered {
+        epoch: u64,
+        result: Option<Result<(), Fenced>>,
     },
     Committed {
         epoch: u64,
@@ -118,6 +124,8 @@ pub struct Epochs {
     look_ns: u64,
     is_looking: bool,
     forgetting: Forgetting,
+    /// Turns true once nothing more can be entered: what waits for a majority then waits no longer.
+    leaving: watch::Sender<bool>,
     end: Option<AttemptEnd>,
 }
 
@@ -170,6 +178,7 @@ impl Epochs {
             look_ns: 0,
             is_looking: false,
             forgetting: Forgetting::default(),
+            leaving: watch::Sender::new(false),
             end: None,
         }
     }
@@ -230,6 +239,7 @@ impl Epochs {
             _ => sink_task::Decision::Dropped,
         };
         self.wires.decision.send_replace(decision);
+        self.leaving.send_replace(true);
         if decision == sink_task::Decision::Dropped {
             self.wires.stop.send(Stopping::Abort);
         }
@@ -338,10 +348,19 @@ impl Epochs {
                 self.machine.acknowledged(epoch, part)
             }
             Done::Part { epoch, task, result: Err(error) } => self.machine.declined(epoch, task, error.to_string(), now),
-            Done::Manifest { epoch, result: Ok(Created::Now) } => {
+            Done::Manifest { epoch, result: Ok(Created::Now) } if self.shared.host.ledger.is_some() => {
+                self.enter(epoch);
+                Vec::new()
+            }
+            Done::Manifest { epoch, result: Ok(Created::Now) } | Done::Entered { epoch, result: Some(Ok(())) } => {
                 self.give_leave(epoch);
                 self.machine.published(epoch)
             }
+            Done::Entered { epoch, result: Some(Err(fenced)) } => {
+                self.fail(&by_another(epoch, &fenced));
+                Vec::new()
+            }
+            Done::Entered { result: None, .. } => Vec::new(),
             Done::Manifest { epoch, result: Ok(Created::Before) } => self.machine.taken(epoch),
             Done::Manifest { epoch, result: Err(error) } => self.machine.not_published(epoch, error.to_string(), now),
             Done::Committed { epoch, result: Ok(()) } => {
@@ -370,6 +389,20 @@ impl Epochs {
         self.carry_out(decisions);
     }
 
+    /// Has an epoch entered whose manifest is there, where that is asked for. Rows go on meanwhile, and no other epoch begins.
+    fn enter(&mut self, epoch: u64) {
+        let (Some(ledger), run) = (self.shared.host.ledger.clone(), RunId(self.attempt.run_start_us)) else { return };
+        let mut leaving = self.leaving.subscribe();
+        self.work.spawn(async move {
+            tokio::select! {
+                biased;
+                entered = ledger.complete(run, epoch) => Done::Entered { epoch, result: Some(entered) },
+                // An error says that the job is gone, and this with it.
+                _ = leaving.wait_for(|leaving| *leaving) => Done::Entered { epoch, result: None },
+            }
+        });
+    }
+
     fn carry_out(&mut self, decisions: Vec<Decision>) {
         for decision in decisions {
             match decision {
@@ -385,7 +418,7 @@ impl Epochs {
                         (Some(Ending::Stopped), Some(_)) => Finality::Paused,
                         (Some(_), _) => Finality::Final,
                     };
-                    let committing = commit(self.shared.clone(), self.attempt.clone(), ready, finality);
+                    let committing = committed(self.shared.clone(), self.attempt.clone(), epoch, ready, finality);
                     self.work.spawn(async move { Done::Committed { epoch, result: committing.await } });
                 }
                 Decision::AbandonEpoch { epoch, cause } => self.abandoned(epoch, &cause),
@@ -580,6 +613,13 @@ fn last_epoch_failed(epoch: u64, cause: &Cause) -> RunError {
     let message = format!("the last epoch, {epoch}, could not be completed: {}", in_words(cause));
     let help = "run it again: it goes on from the epoch before";
     RunError::State { code: codes::LAST_EPOCH, message, help, retryable: true }
+}
+
+/// The run is led elsewhere.
+pub fn by_another(epoch: u64, fenced: &Fenced) -> RunError {
+    let message = format!("epoch {epoch} is not this process's to complete any more: {}", fenced.why);
+    let help = "nothing of it was committed here; see `millrace ps` on the node that leads the run now";
+    RunError::State { code: codes::FENCED, message, help, retryable: false }
 }
 
 fn killed() -> RunError {

@@ -25,6 +25,7 @@ use crate::connector::{ConnectorContext, Durability, ResultSink};
 use crate::data_runtime::DataRuntime;
 use crate::error::{RunError, RunResult};
 use crate::files::Files;
+use crate::ledger::Ledger;
 use crate::registry::{Entry, Registry};
 use crate::share::Team;
 
@@ -95,6 +96,8 @@ pub struct HostContext {
     pub team: Option<Arc<dyn Team>>,
     /// Where the run is kept, so that it outlives its process; none if it is not.
     pub state: Option<StateHome>,
+    /// Where epochs are entered beside their manifests; none if the manifest alone counts. Of a run that is kept only.
+    pub ledger: Option<Arc<dyn Ledger>>,
 }
 
 impl HostContext {

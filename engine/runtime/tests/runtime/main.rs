@@ -11,6 +11,7 @@ mod failures;
 mod flow;
 mod gates;
 mod lateness;
+mod ledger;
 mod poison;
 mod quarantine;
 mod replay;

@@ -1,0 +1,161 @@
+//! A node of a control group: how it comes into one, what it answers, and what it tells of it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_control::control::{Answer, Command, Generation};
+use millrace_control::{Ask, ControlError, ControlGroup, GroupLook, Peer, Settings, Transport};
+use millrace_model::Diagnostic;
+use millrace_wire::cluster::{ControlLook, ControlNode as NodeLook};
+use millrace_wire::codes;
+use tokio::time::sleep;
+
+use crate::trust::Name;
+
+/// The log's folder within a node's data.
+const FOLDER: &str = "control";
+
+/// From one try to be let in to the next.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// From one look at the group to the next, to tell of changes.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Something that whoever watches a node's terminal wants to know.
+#[derive(Debug)]
+pub enum Happened {
+    /// The group looks otherwise: who is of it, who votes, who leads.
+    Changed(ControlLook),
+    /// It is of no group yet, or cannot be heard there.
+    Trouble(ControlError),
+}
+
+/// A node's part in its control group. Clones are the same.
+#[derive(Clone)]
+pub struct ControlNode {
+    group: ControlGroup,
+    own: Peer,
+    slots: u32,
+}
+
+impl ControlNode {
+    /// Opens the log within a node's data. `own` is how the others reach it, `slots` of how many tasks of each operator it takes part.
+    pub async fn open(
+        data: &Path,
+        ways: Arc<dyn Transport>,
+        own: Peer,
+        slots: u32,
+        settings: Settings,
+    ) -> Result<ControlNode, ControlError> {
+        let group = ControlGroup::open(&data.join(FOLDER), ways, settings).await?;
+        Ok(ControlNode { group, own, slots })
+    }
+
+    pub const fn group(&self) -> &ControlGroup {
+        &self.group
+    }
+
+    /// As the others know it.
+    pub fn name(&self) -> &str {
+        &self.own.name
+    }
+
+    /// Comes into the group that the node at `join` is of, or begins one; says who and where it is, and tells of changes for as long as this is
+    /// polled. One that is of a group already stays in it, whatever `join` says.
+    pub async fn keep(&self, join: Option<&str>, told: impl Fn(Happened)) {
+        let mut trouble = false;
+        while let Err(error) = self.come(join).await {
+            // Said once: it is tried again, and that is not worth a line each time.
+            if !trouble {
+                told(Happened::Trouble(error));
+            }
+            trouble = true;
+            sleep(AGAIN_AFTER).await;
+        }
+        let mut before = ControlLook::default();
+        loop {
+            let look = self.look();
+            if look.nodes != before.nodes {
+                told(Happened::Changed(look.clone()));
+                before = look;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn come(&self, join: Option<&str>) -> Result<(), ControlError> {
+        if self.group.is_in_group().await? {
+            self.group.announce(self.own.clone()).await?;
+        } else if let Some(address) = join {
+            // Who it is shows once it has led there.
+            let via = Peer { name: String::new(), address: address.to_owned() };
+            self.group.join(&via, self.own.clone()).await?;
+        } else {
+            self.group.found(self.own.clone()).await?;
+        }
+        self.enter().await
+    }
+
+    /// Says that this process has begun, as a member's next generation: nobody else has its folder, so that no other does.
+    async fn enter(&self) -> Result<(), ControlError> {
+        let known = |node: &ControlNode| {
+            node.group.read(|control| control.members().get(&node.own.name).map_or(Generation(0), |member| member.generation))
+        };
+        let mut generation = known(self).next();
+        loop {
+            let command = Command::Join {
+                name: self.own.name.clone(),
+                generation,
+                address: self.own.address.clone(),
+                slots: self.slots,
+                is_control: true,
+            };
+            match self.group.write(command).await? {
+                Answer::Stale { generation: newest } => generation = newest.next(),
+                Answer::Done { .. } | Answer::Already { .. } => return Ok(()),
+                other => {
+                    tracing::warn!(?other, "the control group does not list this node");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Answers another node. `caller` is who asks, by its certificate.
+    pub(crate) async fn answer(&self, caller: Option<&Name>, question: serde_json::Value) -> Result<serde_json::Value, Diagnostic> {
+        let unread = |error: serde_json::Error| {
+            Diagnostic::error(codes::BAD_FRAME, format!("what was asked of the control group cannot be read: {error}"))
+                .help("install the same release on both")
+        };
+        let ask: Ask = serde_json::from_value(question).map_err(unread)?;
+        // Raft itself takes what any node says: one that was away does not know who has come since. Who comes does so in its own name.
+        if let (Ask::Admit { peer, .. }, Some(caller)) = (&ask, caller)
+            && peer.name != caller.as_str()
+        {
+            return Err(Diagnostic::error(codes::ROLE, format!("{caller} wants to join the control group as {}", peer.name)));
+        }
+        serde_json::to_value(self.group.answer(ask).await).map_err(unread)
+    }
+
+    pub fn look(&self) -> ControlLook {
+        shown(&self.group.look())
+    }
+}
+
+fn shown(look: &GroupLook) -> ControlLook {
+    let node = |node: &millrace_control::GroupNode| NodeLook {
+        name: node.peer.name.clone(),
+        address: node.peer.address.clone(),
+        votes: node.votes,
+        leads: look.leader == Some(node.id),
+        is_asked: look.id == node.id,
+    };
+    ControlLook {
+        term: look.term,
+        has_majority: look.has_majority,
+        survives: u32::try_from(look.survives).unwrap_or(u32::MAX),
+        applied: look.applied,
+        nodes: look.nodes.iter().map(node).collect(),
+    }
+}

@@ -1,0 +1,146 @@
+//! A control group over real sessions.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::*;
+use millrace_cluster::control::{ControlNode, Peer, RunLedger, Settings, Ways};
+use millrace_cluster::node::Token;
+use millrace_cluster::share::Crew;
+use millrace_cluster::{Credential, HostLimits, Node, NodeOptions, serve};
+use millrace_runtime::ledger::Ledger;
+use millrace_state::checkpoint::RunId;
+use millrace_wire::figures::RunState;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+/// A node of a control group, in this process. All share one token: here nobody has a certificate.
+struct Member {
+    node: Option<Node>,
+    control: ControlNode,
+    keeping: JoinHandle<()>,
+    address: String,
+    _folder: TempDir,
+}
+
+impl Member {
+    async fn start(name: &str, token: &Token, join: Option<&str>) -> Member {
+        let crew = Arc::<Crew>::default();
+        let (host, _) = host_of(HostLimits::default(), crew.clone());
+        let options = NodeOptions { token: Some(token.clone()), ..NodeOptions::default() };
+        let node = serve("127.0.0.1:0", host, options).await.unwrap();
+        let address = format!("ws://{}", node.address());
+        let (folder, shown) = (tempfile::tempdir().unwrap(), token.reveal());
+        let ways = Arc::new(Ways::new(Arc::new(move |_: &Peer| Credential::Token(shown.clone()))));
+        let own = Peer { name: name.to_owned(), address: address.clone() };
+        let control = ControlNode::open(folder.path(), ways, own, 2, Settings::default()).await.unwrap();
+        assert!(crew.take_control(control.clone()));
+        let (kept, join) = (control.clone(), join.map(str::to_owned));
+        let keeping = tokio::spawn(async move { kept.keep(join.as_deref(), |_| {}).await });
+        Member { node: Some(node), control, keeping, address, _folder: folder }
+    }
+
+    fn leader(&self) -> Option<String> {
+        self.control.look().leader().map(|node| node.name.clone())
+    }
+
+    /// As if its process were killed.
+    async fn kill(&mut self) {
+        self.keeping.abort();
+        self.node = None;
+        self.control.group().shut_down().await;
+    }
+}
+
+async fn three(token: &Token) -> Vec<Member> {
+    let first = Member::start("a", token, None).await;
+    let address = first.address.clone();
+    let mut members = vec![first];
+    for name in ["b", "c"] {
+        members.push(Member::start(name, token, Some(&address)).await);
+    }
+    let end = Instant::now() + Duration::from_secs(20);
+    while !members.iter().all(|member| member.control.look().survives == 1 && member.leader().is_some()) {
+        let looks: Vec<_> = members.iter().map(|member| member.control.look()).collect();
+        assert!(Instant::now() < end, "three do not vote: {looks:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    members
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_become_a_group_by_their_sessions_and_a_survivor_tells_of_the_new_leader_within_two_seconds() {
+    let token = Token::random().unwrap();
+    let mut members = three(&token).await;
+    let leader = members[0].leader().unwrap();
+    let at = members.iter().position(|member| member.control.name() == leader).unwrap();
+    let survivor = (at + 1) % 3;
+    let client = session_by(&members[survivor], &token).await;
+    let killed = Instant::now();
+    members[at].kill().await;
+    loop {
+        let control = client.cluster(0).await.unwrap().unwrap().control.unwrap();
+        if control.leader().is_some_and(|node| node.name != leader) {
+            break;
+        }
+        assert!(killed.elapsed() < Duration::from_secs(2), "{control:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn session_by(member: &Member, token: &Token) -> millrace_cluster::EngineClient {
+    millrace_cluster::connect(&member.address, &token.reveal()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_led_by_the_node_that_claimed_it_last_and_epochs_of_the_one_before_are_refused() {
+    let token = Token::random().unwrap();
+    let members = three(&token).await;
+    let lead = async |member: usize| RunLedger::lead(&members[member].control, "s3://state/p".into(), "text", &[], false).await.unwrap();
+    let run = RunId(7);
+    let first = lead(0).await;
+    first.complete(run, 1).await.unwrap();
+    first.committed(run, 1).await;
+    first.complete(run, 2).await.unwrap();
+    // It did not come to commit that. Another node goes on from there.
+    let second = lead(1).await;
+    let fenced = first.complete(run, 3).await.unwrap_err();
+    assert!(fenced.why.contains("node b"), "{fenced:?}");
+    second.complete(run, 2).await.unwrap();
+    second.committed(run, 2).await;
+    second.complete(run, 3).await.unwrap();
+    second.ended(RunState::Stopped).await;
+    // The one before does not stop it either.
+    first.ended(RunState::Finished).await;
+    let third = lead(2).await;
+    third.complete(run, 3).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_most_of_a_group_is_gone_an_epoch_waits() {
+    let token = Token::random().unwrap();
+    let mut members = three(&token).await;
+    let ledger = RunLedger::lead(&members[0].control, "p".into(), "text", &[], false).await.unwrap();
+    members[1].kill().await;
+    ledger.complete(RunId(7), 1).await.unwrap();
+    members[2].kill().await;
+    let waiting = timeout(Duration::from_secs(4), ledger.complete(RunId(7), 2)).await;
+    assert!(waiting.is_err(), "{waiting:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_group_says_so_to_whoever_asks_as_one_of_it() {
+    let (node, _) = node().await;
+    let token = node.token().clone();
+    let address = format!("ws://{}", node.address());
+    let mut alone = Member::start("b", &token, Some(&address)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(alone.control.look().nodes.is_empty());
+    let client = session(&node).await;
+    assert_eq!(client.cluster(0).await.unwrap().unwrap().control, None);
+    assert!(!client.describe().await.unwrap().control);
+    alone.kill().await;
+}

@@ -1,0 +1,155 @@
+//! What can be asked of the agreed state, and what it answers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::deployments::Source;
+
+/// What fences: grows with every change of whom it is about. 0: there is nothing yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    #[must_use]
+    pub const fn next(self) -> Generation {
+        Generation(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An epoch of a run. A run is named by when it began, as its state on disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EpochId {
+    /// Microseconds since 1970.
+    pub run: i64,
+    /// Grows within a run, not by one: epochs that were given up leave gaps.
+    pub number: u64,
+}
+
+/// Who wants to lead a deployment's run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The member's name.
+    pub node: String,
+    /// Drawn for this claim, so that one which comes twice is known.
+    pub nonce: u64,
+    /// Whether the run may go on from an epoch before the newest complete one: a savepoint that somebody asked for.
+    #[serde(default)]
+    pub may_rewind: bool,
+}
+
+/// Whether a deployment's run is to be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Desired {
+    #[default]
+    Running,
+    Stopped,
+}
+
+/// A change that somebody asks for. `generation` is the newest that the sender knows of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "change")]
+pub enum Command {
+    /// A member's process has begun. `generation` is its incarnation: higher than that of the process before.
+    Join {
+        name: String,
+        generation: Generation,
+        address: String,
+        /// Of how many tasks of each operator it takes part.
+        slots: u32,
+        /// Whether it is of the control group. Who votes there is the group's to decide.
+        is_control: bool,
+    },
+    Leave {
+        name: String,
+        generation: Generation,
+    },
+    /// What a deployment runs from now on: its next version. Generation 0 makes a deployment.
+    Deploy {
+        name: String,
+        generation: Generation,
+        source: Source,
+    },
+    /// Whether it is to run.
+    Desire {
+        name: String,
+        generation: Generation,
+        desired: Desired,
+    },
+    Remove {
+        name: String,
+        generation: Generation,
+    },
+    /// A node begins to lead the run, in place of whoever did: the next generation is its.
+    Lead {
+        name: String,
+        generation: Generation,
+        claim: Claim,
+    },
+    /// An epoch's manifest is there. Complete from now on; only now may sinks commit it.
+    Complete {
+        name: String,
+        generation: Generation,
+        epoch: EpochId,
+    },
+    /// All sinks have committed an epoch.
+    Commit {
+        name: String,
+        generation: Generation,
+        epoch: EpochId,
+    },
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum Answer {
+    /// It changed what it was to change. The generation from now on.
+    Done {
+        generation: Generation,
+    },
+    /// It had been done before.
+    Already {
+        generation: Generation,
+    },
+    /// The sender knows of an older generation than this one, or of one that there never was.
+    Stale {
+        generation: Generation,
+    },
+    /// Nothing has that name.
+    Unknown,
+    /// An epoch that may not be completed, or committed, after this one.
+    OutOfOrder {
+        newest: Option<EpochId>,
+    },
+    Refused {
+        why: Refusal,
+    },
+}
+
+impl Answer {
+    /// Whether what was asked for holds now.
+    pub const fn is_done(&self) -> bool {
+        matches!(self, Answer::Done { .. } | Answer::Already { .. })
+    }
+}
+
+/// What is not taken, whoever asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// As many members or deployments are held as can be.
+    Full,
+    /// A name is empty, or it or a text is longer than may be.
+    TooLong,
+    /// Nobody leads the run in this generation.
+    NotLed,
+}

@@ -1,0 +1,63 @@
+//! What a control group agrees on: members, deployments, who leads each one's run, and how far that has come.
+//!
+//! A pure state machine: [`Control::apply`] takes a command and gives an answer, reads no clock and touches no disk, so that every voter that
+//! applies the same log holds the same. Nothing here is about consensus; [`crate::group`] sees to the order.
+//!
+//! *Generations fence.* A deployment's generation grows with each change of who runs it or what it runs; a member's, its incarnation, with each
+//! start of its process. Every command carries the one that its sender knows, and one that is not the newest changes nothing
+//! ([`Answer::Stale`]): so whoever was deposed, and does not know it yet, can complete nothing any more.
+//!
+//! *Commands may come twice*: who got no answer asks again. The second time is answered [`Answer::Already`], which is as good as the first.
+
+mod command;
+mod deployments;
+mod members;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use command::{Answer, Claim, Command, Desired, EpochId, Generation, Refusal};
+pub use deployments::{Deployment, Deployments, Led, Source};
+pub use members::{Member, Members};
+
+/// Longest name of a member or a deployment, and longest address, in bytes.
+pub const MAX_NAME_BYTES: usize = 512;
+
+/// All that is agreed on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    members: Members,
+    deployments: Deployments,
+}
+
+impl Control {
+    pub fn apply(&mut self, command: Command) -> Answer {
+        let answer = match command {
+            Command::Join { name, generation, address, slots, is_control } => {
+                self.members.join(name, Member { generation, address, slots, is_control })
+            }
+            Command::Leave { name, generation } => self.members.leave(&name, generation),
+            Command::Deploy { name, generation, source } => self.deployments.deploy(name, generation, source),
+            Command::Desire { name, generation, desired } => self.deployments.desire(&name, generation, desired),
+            Command::Remove { name, generation } => self.deployments.remove(&name, generation),
+            Command::Lead { name, generation, claim } => self.deployments.lead(&name, generation, claim),
+            Command::Complete { name, generation, epoch } => self.deployments.complete(&name, generation, epoch),
+            Command::Commit { name, generation, epoch } => self.deployments.commit(&name, generation, epoch),
+        };
+        answer.unwrap_or_else(|answer| answer)
+    }
+
+    pub const fn members(&self) -> &Members {
+        &self.members
+    }
+
+    pub const fn deployments(&self) -> &Deployments {
+        &self.deployments
+    }
+}
+
+/// Names are shown and compared, and nothing else: any short text that is not empty.
+fn check_name(name: &str) -> Result<(), Answer> {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES { Err(Answer::Refused { why: Refusal::TooLong }) } else { Ok(()) }
+}

@@ -1,0 +1,342 @@
+//! One node of a control group.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use openraft::error::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
+use openraft::{ChangeMembers, Raft};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::config::{NodeId, Peer, Settings, Types};
+use crate::control::{Answer, Command, Control};
+use crate::elect::{Heard, call};
+use crate::error::{ControlError, ControlResult};
+use crate::log::LogStore;
+use crate::look::GroupLook;
+use crate::machine::{Machine, replace};
+use crate::network::{Ask, Told, Transport, Ways};
+use crate::tend::promoted;
+
+/// How long whoever leads is waited for before it is looked anew who leads.
+const FORWARD_PATIENCE: Duration = Duration::from_secs(1);
+
+/// From one try to the next.
+const AGAIN_AFTER: Duration = Duration::from_millis(40);
+
+/// A node of a control group. Clones are the same node; it ends with the last one, or by [`ControlGroup::shut_down`].
+#[derive(Clone)]
+pub struct ControlGroup {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    id: NodeId,
+    pub(crate) raft: Raft<Types>,
+    pub(crate) heard: Heard,
+    machine: Machine,
+    transport: Arc<dyn Transport>,
+    settings: Settings,
+    /// What goes on beside: votes are given to nodes that lack one, and elections called.
+    beside: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.beside.get_mut().unwrap_or_else(PoisonError::into_inner).iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Why this node did not carry out what only the leader does.
+enum NotHere {
+    /// Somebody else leads, if anybody does.
+    Leads(Option<(NodeId, Peer)>),
+    /// It may be tried again.
+    Later(String),
+    Ended(ControlError),
+}
+
+impl ControlGroup {
+    /// Opens a node's folder, which is made if need be, and takes part in the group that it knows of. One that is new waits to be let in by
+    /// [`ControlGroup::join`], or begins a group of its own by [`ControlGroup::found`]. Runs on the caller's tokio runtime.
+    pub async fn open(folder: &Path, transport: Arc<dyn Transport>, settings: Settings) -> ControlResult<ControlGroup> {
+        let config = Arc::new(settings.raft()?);
+        fs::create_dir_all(folder).map_err(ControlError::io(folder))?;
+        // First of all: it holds the folder for this process.
+        let log = LogStore::open(folder)?;
+        let (id, machine) = (own_id(folder)?, Machine::open(folder)?);
+        let raft = Raft::new(id, config, Ways(transport.clone()), log, machine.clone()).await.map_err(|error| ended(&error))?;
+        let of_them = settings.clone();
+        let inner = Inner { id, raft, heard: Heard::now(), machine, transport, settings, beside: Mutex::default() };
+        let group = ControlGroup { inner: Arc::new(inner) };
+        let tending = tokio::spawn(tend(Arc::downgrade(&group.inner), of_them.tend_every));
+        let calling = tokio::spawn(call(Arc::downgrade(&group.inner), of_them));
+        group.beside().extend([tending, calling]);
+        Ok(group)
+    }
+
+    fn beside(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.inner.beside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn id(&self) -> NodeId {
+        self.inner.id
+    }
+
+    /// Whether it is of a group already, be it one of its own.
+    pub async fn is_in_group(&self) -> ControlResult<bool> {
+        let known = self.inner.raft.is_initialized().await.map_err(|error| ended(&error))?;
+        Ok(known || !self.look().nodes.is_empty())
+    }
+
+    /// Begins a group, of which this is the only node. One that is of a group already stays in it.
+    pub async fn found(&self, own: Peer) -> ControlResult<()> {
+        if self.is_in_group().await? {
+            return Ok(());
+        }
+        let founded = self.inner.raft.initialize(BTreeMap::from([(self.inner.id, own)])).await;
+        founded.map_err(|error| ControlError::Ended { why: error.to_string() })
+    }
+
+    /// Asks the group that `via` is of to be let in, or to be reached at another address from now on; waits until it is.
+    pub async fn join(&self, via: &Peer, own: Peer) -> ControlResult<()> {
+        let until = Instant::now() + self.inner.settings.write_patience;
+        let ask = Ask::Admit { id: self.inner.id, peer: own };
+        let mut asked = (0, via.clone());
+        let mut why = String::new();
+        while Instant::now() < until {
+            match self.inner.transport.ask(asked.0, &asked.1, ask.clone(), FORWARD_PATIENCE).await {
+                Ok(Told::Admitted) => return Ok(()),
+                Ok(Told::NotLeader { leader: Some(leader) }) => {
+                    asked = leader;
+                    sleep(AGAIN_AFTER).await;
+                    continue;
+                }
+                Ok(Told::NotLeader { leader: None }) => "nobody leads it".clone_into(&mut why),
+                Ok(Told::Failed { why: told }) => why = told,
+                Ok(other) => why = format!("it answers something else: {other:?}"),
+                Err(error) => why = error.to_string(),
+            }
+            asked = (0, via.clone());
+            sleep(AGAIN_AFTER).await;
+        }
+        Err(ControlError::NoQuorum { why })
+    }
+
+    /// Says where this node is to be reached, if the group knows another address.
+    pub async fn announce(&self, own: Peer) -> ControlResult<()> {
+        let look = self.look();
+        if look.node(self.inner.id).is_some_and(|node| node.peer == own) {
+            return Ok(());
+        }
+        match self.admit_here(self.inner.id, own.clone()).await {
+            Ok(()) => return Ok(()),
+            Err(NotHere::Ended(error)) => return Err(error),
+            Err(NotHere::Leads(_) | NotHere::Later(_)) => {}
+        }
+        let mut result = Err(ControlError::NotInGroup);
+        for other in look.nodes.iter().filter(|node| node.id != self.inner.id) {
+            result = self.join(&other.peer, own.clone()).await;
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    /// Has the group carry out a command, whichever node this is. The answer is given once a majority has it on disk.
+    ///
+    /// # Errors
+    /// [`ControlError::NoQuorum`] if that is not known in time: it may have been carried out, and asking again is safe (see [`crate::control`]).
+    pub async fn write(&self, command: Command) -> ControlResult<Answer> {
+        let until = Instant::now() + self.inner.settings.write_patience;
+        let mut why = "nobody leads it".to_owned();
+        loop {
+            match timeout_at(until, self.write_once(command.clone())).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(NotHere::Ended(error))) => return Err(error),
+                Ok(Err(NotHere::Later(later))) => why = later,
+                Ok(Err(NotHere::Leads(_))) => {}
+                Err(_) => return Err(ControlError::NoQuorum { why }),
+            }
+            if Instant::now() + AGAIN_AFTER >= until {
+                return Err(ControlError::NoQuorum { why });
+            }
+            sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    async fn write_once(&self, command: Command) -> Result<Answer, NotHere> {
+        let (leader, peer) = match self.write_here(command.clone()).await {
+            Err(NotHere::Leads(Some(leader))) => leader,
+            other => return other,
+        };
+        match self.inner.transport.ask(leader, &peer, Ask::Write(command), FORWARD_PATIENCE).await {
+            Ok(Told::Written(answer)) => Ok(answer),
+            Ok(Told::Failed { why }) => Err(NotHere::Later(why)),
+            Ok(Told::NotLeader { leader }) => Err(NotHere::Leads(leader)),
+            Ok(other) => Err(NotHere::Later(format!("{} answers something else: {other:?}", peer.address))),
+            Err(error) => Err(NotHere::Later(error.to_string())),
+        }
+    }
+
+    async fn write_here(&self, command: Command) -> Result<Answer, NotHere> {
+        let written = self.inner.raft.client_write(command).await.map_err(not_here)?;
+        written.data.ok_or_else(|| NotHere::Later("the command was answered with nothing".to_owned()))
+    }
+
+    async fn admit_here(&self, id: NodeId, peer: Peer) -> Result<(), NotHere> {
+        let membership = self.inner.raft.metrics().borrow().membership_config.membership().clone();
+        // Who has a name without its former log takes the place of who had it: a name is a certificate's, and nobody else can have it.
+        let before: Vec<NodeId> =
+            membership.nodes().filter(|(other, known)| **other != id && known.name == peer.name).map(|(other, _)| *other).collect();
+        let known = membership.get_node(&id);
+        if known != Some(&peer) {
+            let nodes = BTreeMap::from([(id, peer)]);
+            self.change(if known.is_some() { ChangeMembers::SetNodes(nodes) } else { ChangeMembers::AddNodes(nodes) }).await?;
+        }
+        for other in before {
+            let is_voter = membership.voter_ids().any(|voter| voter == other);
+            let other = BTreeSet::from([other]);
+            self.change(if is_voter { ChangeMembers::RemoveVoters(other) } else { ChangeMembers::RemoveNodes(other) }).await?;
+        }
+        Ok(())
+    }
+
+    async fn change(&self, change: ChangeMembers<NodeId, Peer>) -> Result<(), NotHere> {
+        // Voters that were removed do not stay as learners.
+        let retain = !matches!(change, ChangeMembers::RemoveVoters(_));
+        self.inner.raft.change_membership(change, retain).await.map(drop).map_err(not_here)
+    }
+
+    /// Answers another node of the group. Ends when it cannot be known in time.
+    pub async fn answer(&self, ask: Ask) -> Told {
+        match timeout(self.inner.settings.write_patience, self.answered(ask)).await {
+            Ok(told) => told,
+            Err(_) => Told::Failed { why: "whoever leads reaches no majority".to_owned() },
+        }
+    }
+
+    async fn answered(&self, ask: Ask) -> Told {
+        let raft = &self.inner.raft;
+        let failed = |error: &dyn std::error::Error| Told::Failed { why: error.to_string() };
+        match ask {
+            Ask::Append(rpc) => match raft.append_entries(rpc).await {
+                Ok(answer) => {
+                    self.inner.heard.appended(&answer);
+                    Told::Append(answer)
+                }
+                Err(error) => failed(&error),
+            },
+            Ask::Vote(rpc) => match raft.vote(rpc).await {
+                Ok(answer) => {
+                    self.inner.heard.voted(&answer);
+                    Told::Vote(answer)
+                }
+                Err(error) => failed(&error),
+            },
+            Ask::Snapshot(rpc) => match raft.install_snapshot(rpc).await {
+                Ok(answer) => {
+                    self.inner.heard.again();
+                    Told::Snapshot(Ok(answer))
+                }
+                Err(RaftError::APIError(error)) => Told::Snapshot(Err(error)),
+                Err(error) => failed(&error),
+            },
+            Ask::Write(command) => self.write_here(command).await.map_or_else(told, Told::Written),
+            Ask::Admit { id, peer } => self.admit_here(id, peer).await.map_or_else(told, |()| Told::Admitted),
+        }
+    }
+
+    /// What this node knows of its group.
+    pub fn look(&self) -> GroupLook {
+        GroupLook::of(&self.inner.raft.metrics().borrow())
+    }
+
+    /// Waits until it looks like this.
+    ///
+    /// # Errors
+    /// If the node ends, or after so long.
+    pub async fn wait_for(&self, patience: Duration, is_so: impl Fn(&GroupLook) -> bool) -> ControlResult<GroupLook> {
+        let mut metrics = self.inner.raft.metrics();
+        let waiting = metrics.wait_for(|metrics| is_so(&GroupLook::of(metrics)));
+        match timeout(patience, waiting).await {
+            Ok(Ok(metrics)) => Ok(GroupLook::of(&metrics)),
+            Ok(Err(_)) => Err(ControlError::Ended { why: "it was shut down".to_owned() }),
+            Err(_) => Err(ControlError::NoQuorum { why: "what was waited for did not come about in time".to_owned() }),
+        }
+    }
+
+    /// Looks at what is agreed on, as far as this node has heard of it.
+    pub fn read<T>(&self, look: impl FnOnce(&Control) -> T) -> T {
+        self.inner.machine.look(look)
+    }
+
+    /// Ends the node at once; what it has on disk stays.
+    pub async fn shut_down(&self) {
+        self.beside().drain(..).for_each(|beside| beside.abort());
+        if let Err(error) = self.inner.raft.shutdown().await {
+            tracing::warn!(%error, "the control group ended badly at this node");
+        }
+    }
+}
+
+fn ended(error: &Fatal<NodeId>) -> ControlError {
+    ControlError::Ended { why: error.to_string() }
+}
+
+fn not_here(error: RaftError<NodeId, ClientWriteError<NodeId, Peer>>) -> NotHere {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(ForwardToLeader { leader_id, leader_node })) => {
+            NotHere::Leads(leader_id.zip(leader_node))
+        }
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => NotHere::Later(error.to_string()),
+        RaftError::Fatal(error) => NotHere::Ended(ended(&error)),
+    }
+}
+
+fn told(not_here: NotHere) -> Told {
+    match not_here {
+        NotHere::Leads(leader) => Told::NotLeader { leader },
+        NotHere::Later(why) => Told::Failed { why },
+        NotHere::Ended(error) => Told::Failed { why: error.to_string() },
+    }
+}
+
+/// While this node leads, gives votes to those that lack one.
+async fn tend(group: std::sync::Weak<Inner>, every: Duration) {
+    loop {
+        sleep(every).await;
+        let Some(inner) = group.upgrade() else { return };
+        let promoted = promoted(&inner.raft.metrics().borrow());
+        if let Some(change) = promoted {
+            let raft = inner.raft.clone();
+            drop(inner);
+            // Whoever it is promoted for may be gone again; the next look sees to it.
+            if let Ok(Err(error)) = timeout(every * 4, raft.change_membership(change, true)).await {
+                tracing::debug!(%error, "a node could not be given a vote");
+            }
+        }
+    }
+}
+
+/// The node's id, drawn when the folder was made. Within 53 bits, as JSON's numbers are read by browsers.
+fn own_id(folder: &Path) -> ControlResult<NodeId> {
+    let path = folder.join("id");
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let id = u64::from_str_radix(text.trim(), 16).ok().filter(|id| *id != 0);
+            id.ok_or_else(|| ControlError::damaged(&path, "it is no id"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let id = (rand::random::<u64>() >> 11).max(1);
+            replace(&path, format!("{id:014x}\n").as_bytes()).map_err(ControlError::io(&path))?;
+            Ok(id)
+        }
+        Err(error) => Err(ControlError::io(&path)(error)),
+    }
+}

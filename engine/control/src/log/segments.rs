@@ -1,0 +1,207 @@
+//! The files of a log: found and read at the start, begun, written to and removed.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
+
+use super::frame::{self, HEADER_BYTES, MAX_PAYLOAD_BYTES, Read};
+use super::records::{Head, Known, Record};
+use crate::error::{ControlError, ControlResult};
+
+/// A segment that is longer is not written to any more.
+pub const SEGMENT_BYTES: u64 = 1 << 20;
+
+const PREFIX: &str = "log-";
+
+/// The segments of a log, oldest first; the last one is written to.
+#[derive(Debug)]
+pub struct Segments {
+    folder: PathBuf,
+    closed: VecDeque<Segment>,
+    last: Segment,
+    file: File,
+    written: u64,
+    pub(super) next_frame: u64,
+    head: Head,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Segment {
+    number: u64,
+    /// The highest index of its entries.
+    highest: Option<u64>,
+}
+
+impl Segments {
+    /// Reads what is there, and cuts off a frame that a crash left half written.
+    ///
+    /// # Errors
+    /// Damage that no crash explains.
+    pub fn open(folder: &Path) -> ControlResult<(Segments, Known)> {
+        let numbers = numbers(folder)?;
+        let mut reading = Reading { folder, known: Known::default(), next_frame: None, segments: VecDeque::new() };
+        let mut length = 0;
+        if let Some((last, earlier)) = numbers.split_last() {
+            earlier.iter().try_for_each(|number| reading.segment(*number, true).map(drop))?;
+            length = reading.segment(*last, false)?;
+            if let Some(before) = earlier.last().filter(|_| length == 0) {
+                // It was being begun, and nothing stands in it: the one before is still the last.
+                let path = path(folder, *last);
+                fs::remove_file(&path).map_err(ControlError::io(&path))?;
+                reading.segments.pop_back();
+                length = file_bytes(&self::path(folder, *before))?;
+            }
+        }
+        let Reading { known, next_frame, mut segments, .. } = reading;
+        if !known.is_whole() {
+            return Err(ControlError::damaged(folder, "entries are missing"));
+        }
+        let head = known.head.clone();
+        let Some(last) = segments.pop_back() else { return Ok((Segments::begin(folder, head)?, known)) };
+        let at = path(folder, last.number);
+        let file = OpenOptions::new().append(true).open(&at).map_err(ControlError::io(&at))?;
+        // What was torn goes, so that the next frame follows the last whole one.
+        let cut = file.set_len(length).and_then(|()| file.sync_all()).and_then(|()| File::open(folder)?.sync_all());
+        cut.map_err(ControlError::io(&at))?;
+        let next_frame = next_frame.unwrap_or_default();
+        Ok((Segments { folder: folder.to_owned(), closed: segments, last, file, written: length, next_frame, head }, known))
+    }
+
+    fn begin(folder: &Path, head: Head) -> ControlResult<Segments> {
+        let file = create(&path(folder, 0)).map_err(ControlError::io(folder))?;
+        let (closed, last) = (VecDeque::new(), Segment::default());
+        let mut segments = Segments { folder: folder.to_owned(), closed, last, file, written: 0, next_frame: 0, head };
+        segments.write_head().map_err(ControlError::io(folder))?;
+        Ok(segments)
+    }
+
+    /// Writes records such that they outlast a crash, all or none.
+    pub fn write(&mut self, records: &[Record]) -> io::Result<()> {
+        if self.written > SEGMENT_BYTES {
+            self.roll()?;
+        }
+        self.write_frame(records)?;
+        for record in records {
+            self.head.take(record);
+            if let Record::Entries(entries) = record {
+                self.last.highest = self.last.highest.max(entries.iter().map(|entry| entry.log_id.index).max());
+            }
+        }
+        self.forget()
+    }
+
+    fn write_frame(&mut self, records: &[Record]) -> io::Result<()> {
+        let payload = serde_json::to_vec(records)?;
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "more entries at once than a frame can have"));
+        }
+        let bytes = frame::encode(self.next_frame, &payload);
+        self.file.write_all(&bytes)?;
+        self.file.sync_data()?;
+        self.next_frame += 1;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn write_head(&mut self) -> io::Result<()> {
+        self.write_frame(&[Record::Head(self.head.clone())])?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// Begins the next segment.
+    fn roll(&mut self) -> io::Result<()> {
+        let next = Segment { number: self.last.number + 1, highest: None };
+        self.file = create(&path(&self.folder, next.number))?;
+        self.closed.push_back(std::mem::replace(&mut self.last, next));
+        self.written = 0;
+        self.write_head()
+    }
+
+    /// Removes segments of which no entry counts any more: what else they say is in the head of those after them.
+    fn forget(&mut self) -> io::Result<()> {
+        let Some(purged) = self.head.purged.map(|purged| purged.index) else { return Ok(()) };
+        while let Some(oldest) = self.closed.front().copied().filter(|segment| segment.highest.is_none_or(|highest| highest <= purged)) {
+            fs::remove_file(path(&self.folder, oldest.number))?;
+            self.closed.pop_front();
+        }
+        Ok(())
+    }
+}
+
+struct Reading<'a> {
+    folder: &'a Path,
+    known: Known,
+    next_frame: Option<u64>,
+    segments: VecDeque<Segment>,
+}
+
+impl Reading<'_> {
+    /// Reads one segment. Gives the bytes of its whole frames.
+    fn segment(&mut self, number: u64, is_closed: bool) -> ControlResult<u64> {
+        let path = path(self.folder, number);
+        let mut bytes = Vec::new();
+        File::open(&path).and_then(|file| file.take(MAX_SEGMENT_BYTES).read_to_end(&mut bytes)).map_err(ControlError::io(&path))?;
+        let damaged = |how: &str| Err(ControlError::damaged(&path, how));
+        let mut segment = Segment { number, highest: None };
+        let mut rest = bytes.as_slice();
+        loop {
+            let due = self.next_frame.unwrap_or_default();
+            match frame::read(rest) {
+                Read::End => break,
+                Read::Broken if is_closed || frame::has_later(rest, due + 1) => return damaged("a frame before its end is broken"),
+                Read::Broken => break,
+                Read::Newer { version } => return damaged(&format!("it is of version {version}, which this release does not read")),
+                Read::Whole { number, .. } if self.next_frame.is_some_and(|due| due != number) => {
+                    return damaged(&format!("frame {number} stands where {due} is due"));
+                }
+                Read::Whole { number, payload, rest: after } => {
+                    let Ok(records) = serde_json::from_slice::<Vec<Record>>(payload) else { return damaged("records cannot be read") };
+                    self.take(records, &mut segment);
+                    (self.next_frame, rest) = (Some(number + 1), after);
+                }
+            }
+        }
+        self.segments.push_back(segment);
+        Ok((bytes.len() - rest.len()) as u64)
+    }
+
+    fn take(&mut self, records: Vec<Record>, segment: &mut Segment) {
+        for record in records {
+            if let Record::Entries(entries) = &record {
+                segment.highest = segment.highest.max(entries.iter().map(|entry| entry.log_id.index).max());
+            }
+            self.known.take(record);
+        }
+    }
+}
+
+/// No segment is longer: one frame passes its bound at most.
+const MAX_SEGMENT_BYTES: u64 = SEGMENT_BYTES + (MAX_PAYLOAD_BYTES + HEADER_BYTES) as u64;
+
+fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{PREFIX}{number:016x}"))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn file_bytes(path: &Path) -> ControlResult<u64> {
+    fs::metadata(path).map(|found| found.len()).map_err(ControlError::io(path))
+}
+
+/// The numbers of the segments in a folder, in order.
+fn numbers(folder: &Path) -> ControlResult<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder).map_err(ControlError::io(folder))? {
+        let name = entry.map_err(ControlError::io(folder))?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    if numbers.windows(2).any(|pair| matches!(pair, [before, after] if before + 1 != *after)) {
+        return Err(ControlError::damaged(folder, "a segment is missing"));
+    }
+    Ok(numbers)
+}

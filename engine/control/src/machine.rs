@@ -1,0 +1,180 @@
+//! The agreed state as Raft asks for it, and its snapshots on disk.
+//!
+//! What commands do is kept in memory; after a restart it is the newest snapshot and the log behind it. A snapshot is one file that replaces the one
+//! before at once and whole.
+
+use std::fs::{self, File};
+use std::io::{self, Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millrace_state::frame::{self, FrameKind};
+use openraft::storage::RaftStateMachine;
+use openraft::{EntryPayload, ErrorSubject, ErrorVerb, OptionalSend, RaftSnapshotBuilder, Snapshot};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Entry, LogId, SnapshotMeta, StorageError, StoredMembership, Types};
+use crate::control::{Answer, Control};
+use crate::error::{ControlError, ControlResult};
+
+const KIND: FrameKind = FrameKind { magic: *b"MRCS", version: 1, oldest: 1, name: "snapshot of a control group" };
+
+const FILE: &str = "snapshot";
+
+/// The state after the entries that were applied.
+#[derive(Debug, Clone, Default)]
+struct Applied {
+    last: Option<LogId>,
+    membership: StoredMembership,
+    control: Control,
+}
+
+/// A snapshot as it lies on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    meta: SnapshotMeta,
+    control: Control,
+}
+
+/// The agreed state of one node. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    applied: Arc<Mutex<Applied>>,
+    kept: Arc<tokio::sync::Mutex<Option<Kept>>>,
+    folder: PathBuf,
+}
+
+impl Machine {
+    /// Opens what a folder holds of it.
+    pub fn open(folder: &Path) -> ControlResult<Machine> {
+        let path = folder.join(FILE);
+        let kept = match fs::read(&path) {
+            Ok(bytes) => Some(read(&bytes).map_err(|how| ControlError::damaged(&path, how))?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(ControlError::io(&path)(error)),
+        };
+        let applied = kept.clone().map(Kept::applied).unwrap_or_default();
+        Ok(Machine { applied: Arc::new(Mutex::new(applied)), kept: Arc::new(kept.into()), folder: folder.to_owned() })
+    }
+
+    fn applied(&self) -> MutexGuard<'_, Applied> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the state as this node has applied it, which may be behind the leader's. Not to be held on to: entries wait meanwhile.
+    pub fn look<T>(&self, look: impl FnOnce(&Control) -> T) -> T {
+        look(&self.applied().control)
+    }
+
+    async fn keep(&self, kept: Kept) -> Result<(), StorageError> {
+        let failed = |error: io::Error| StorageError::from_io_error(ErrorSubject::Snapshot(None), ErrorVerb::Write, error);
+        let mut current = self.kept.lock().await;
+        // One that was begun before a newer one came from the leader.
+        if current.as_ref().is_some_and(|current| current.meta.last_log_id > kept.meta.last_log_id) {
+            return Ok(());
+        }
+        let (folder, writing) = (self.folder.clone(), kept.clone());
+        let written = tokio::task::spawn_blocking(move || write(&folder, &writing)).await;
+        written.map_err(io::Error::other).and_then(|written| written).map_err(failed)?;
+        *current = Some(kept);
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn applied(self) -> Applied {
+        Applied { last: self.meta.last_log_id, membership: self.meta.last_membership, control: self.control }
+    }
+
+    fn snapshot(&self) -> Result<Snapshot<Types>, StorageError> {
+        let bytes = serde_json::to_vec(&self.control)
+            .map_err(|error| StorageError::from_io_error(ErrorSubject::Snapshot(None), ErrorVerb::Read, error.into()))?;
+        Ok(Snapshot { meta: self.meta.clone(), snapshot: Box::new(Cursor::new(bytes)) })
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Kept, String> {
+    let (_, payload) = frame::open(KIND, bytes, "the snapshot").map_err(|error| error.to_string())?;
+    serde_json::from_slice(payload).map_err(|error| error.to_string())
+}
+
+fn write(folder: &Path, kept: &Kept) -> io::Result<()> {
+    replace(&folder.join(FILE), &frame::enclose(KIND, &serde_json::to_vec(kept)?))
+}
+
+/// Puts a file in place of what was there, at once and whole.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+impl RaftStateMachine<Types> for Machine {
+    type SnapshotBuilder = Building;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), StorageError> {
+        let applied = self.applied();
+        Ok((applied.last, applied.membership.clone()))
+    }
+
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Option<Answer>>, StorageError>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut applied = self.applied();
+        let answers = entries.into_iter().map(|entry| {
+            applied.last = Some(entry.log_id);
+            match entry.payload {
+                EntryPayload::Blank => None,
+                EntryPayload::Normal(command) => Some(applied.control.apply(command)),
+                EntryPayload::Membership(membership) => {
+                    applied.membership = StoredMembership::new(Some(entry.log_id), membership);
+                    None
+                }
+            }
+        });
+        Ok(answers.collect())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Building {
+        Building { applied: self.applied().clone(), machine: self.clone() }
+    }
+
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<Cursor<Vec<u8>>>, StorageError> {
+        Ok(Box::default())
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Box<Cursor<Vec<u8>>>) -> Result<(), StorageError> {
+        let control = serde_json::from_slice(snapshot.get_ref())
+            .map_err(|error| StorageError::from_io_error(ErrorSubject::Snapshot(Some(meta.signature())), ErrorVerb::Read, error.into()))?;
+        let kept = Kept { meta: meta.clone(), control };
+        self.keep(kept.clone()).await?;
+        *self.applied() = kept.applied();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types>>, StorageError> {
+        self.kept.lock().await.as_ref().map(Kept::snapshot).transpose()
+    }
+}
+
+/// The state at one moment, on its way to disk.
+#[derive(Debug)]
+pub struct Building {
+    applied: Applied,
+    machine: Machine,
+}
+
+impl RaftSnapshotBuilder<Types> for Building {
+    async fn build_snapshot(&mut self) -> Result<Snapshot<Types>, StorageError> {
+        let Applied { last, membership, control } = self.applied.clone();
+        let snapshot_id = last.map_or_else(|| "0".to_owned(), |last| format!("{}-{}", last.leader_id, last.index));
+        let kept = Kept { meta: SnapshotMeta { last_log_id: last, last_membership: membership, snapshot_id }, control };
+        self.machine.keep(kept.clone()).await?;
+        kept.snapshot()
+    }
+}

@@ -1,0 +1,141 @@
+//! What the nodes of a group say to each other, and what carries it: sessions in earnest, a table in tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use openraft::error::{InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Unreachable};
+use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest, VoteResponse,
+};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::config::{NodeId, Peer, Types};
+use crate::control::{Answer, Command};
+
+/// What one node of a group asks of another.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ask", content = "with")]
+pub enum Ask {
+    Append(AppendEntriesRequest<Types>),
+    Vote(VoteRequest<NodeId>),
+    Snapshot(InstallSnapshotRequest<Types>),
+    /// A command that a client gave to whoever asks. Only the leader takes it.
+    Write(Command),
+    /// A node wants to be of the group. Only the leader takes it.
+    Admit {
+        id: NodeId,
+        peer: Peer,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "told", content = "with")]
+pub enum Told {
+    Append(AppendEntriesResponse<NodeId>),
+    Vote(VoteResponse<NodeId>),
+    Snapshot(Result<InstallSnapshotResponse<NodeId>, InstallSnapshotError>),
+    Written(Answer),
+    Admitted,
+    /// Somebody else leads, if anybody does.
+    NotLeader {
+        leader: Option<(NodeId, Peer)>,
+    },
+    /// It could not be done, and may be later.
+    Failed {
+        why: String,
+    },
+}
+
+/// A node of the group did not answer.
+#[derive(Debug, Clone, Error)]
+#[error("{address} does not answer: {why}")]
+pub struct NoAnswer {
+    pub address: String,
+    pub why: String,
+}
+
+/// Carries questions to the other nodes of a group.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Asks a node, and waits for so long.
+    async fn ask(&self, id: NodeId, peer: &Peer, ask: Ask, patience: Duration) -> Result<Told, NoAnswer>;
+}
+
+/// How soon a node that did not answer is asked again.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Raft's way to the others.
+#[derive(Clone)]
+pub struct Ways(pub Arc<dyn Transport>);
+
+/// Raft's way to one.
+pub struct Way {
+    transport: Arc<dyn Transport>,
+    id: NodeId,
+    peer: Peer,
+}
+
+impl RaftNetworkFactory<Types> for Ways {
+    type Network = Way;
+
+    async fn new_client(&mut self, target: NodeId, node: &Peer) -> Way {
+        Way { transport: self.0.clone(), id: target, peer: node.clone() }
+    }
+}
+
+type Failure<E> = RPCError<NodeId, Peer, E>;
+
+impl Way {
+    async fn ask<E: std::error::Error>(&self, ask: Ask, option: &RPCOption) -> Result<Told, Failure<E>> {
+        let asked = self.transport.ask(self.id, &self.peer, ask, option.hard_ttl()).await;
+        asked.map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))
+    }
+
+    /// An answer to something else, or none.
+    fn other<E: std::error::Error>(&self, told: Told) -> Failure<E> {
+        let why = match told {
+            Told::Failed { why } => why,
+            other => format!("it answers something else: {other:?}"),
+        };
+        RPCError::Network(NetworkError::new(&NoAnswer { address: self.peer.address.clone(), why }))
+    }
+}
+
+impl RaftNetwork<Types> for Way {
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<NodeId>, Failure<RaftError<NodeId>>> {
+        match self.ask(Ask::Append(rpc), &option).await? {
+            Told::Append(answer) => Ok(answer),
+            told => Err(self.other(told)),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        rpc: InstallSnapshotRequest<Types>,
+        option: RPCOption,
+    ) -> Result<InstallSnapshotResponse<NodeId>, Failure<RaftError<NodeId, InstallSnapshotError>>> {
+        match self.ask(Ask::Snapshot(rpc), &option).await? {
+            Told::Snapshot(Ok(answer)) => Ok(answer),
+            Told::Snapshot(Err(error)) => Err(RPCError::RemoteError(RemoteError::new(self.id, RaftError::APIError(error)))),
+            told => Err(self.other(told)),
+        }
+    }
+
+    async fn vote(&mut self, rpc: VoteRequest<NodeId>, option: RPCOption) -> Result<VoteResponse<NodeId>, Failure<RaftError<NodeId>>> {
+        match self.ask(Ask::Vote(rpc), &option).await? {
+            Told::Vote(answer) => Ok(answer),
+            told => Err(self.other(told)),
+        }
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(AGAIN_AFTER))
+    }
+}
