@@ -110,7 +110,7 @@ impl RunLauncher for Launcher {
         let plan: LogicalPlan = inspection.plan;
         match launch(plan, self.inspector.registry().clone(), options, host) {
             Ok(handle) => {
-                self.crew.seen().planned(job, &deployment.name, handle.physical());
+                self.crew.seen().planned(job, &deployment.name, &handle.physical());
                 Ok(Arc::new(LocalRun::new(handle)))
             }
             Err(error) => Err(Diagnostics { items: vec![Diagnostic::error(error.code(), error.to_string())] }),

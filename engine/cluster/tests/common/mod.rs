@@ -83,6 +83,8 @@ impl Run for FakeRun {
             bottleneck: None,
             bottleneck_busy: None,
             epochs: Vec::new(),
+            parallelism: 1,
+            change: None,
         }
     }
     fn watch_state(&self) -> watch::Receiver<RunState> {

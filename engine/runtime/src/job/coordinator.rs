@@ -55,8 +55,9 @@ impl Coordinator {
         Coordinator { shared, progress }
     }
 
-    pub async fn run(self, outcome: watch::Sender<Option<JobOutcome>>) {
-        let (state, cause) = match AssertUnwindSafe(self.drive()).catch_unwind().await {
+    pub async fn run(mut self, outcome: watch::Sender<Option<JobOutcome>>) {
+        let driven = AssertUnwindSafe(self.drive()).catch_unwind().await;
+        let (state, cause) = match driven {
             Ok(Ok(EndReason::Finished)) => (RunState::Finished, None),
             Ok(Ok(EndReason::Stopped)) => (RunState::Stopped, None),
             Ok(Err(cause)) => (RunState::Failed, Some(cause)),
@@ -71,7 +72,9 @@ impl Coordinator {
         }
         self.shared.notices.flush(true);
         self.progress.set_state(state);
-        let summary = self.progress.telemetry.summary(self.progress.elapsed_ms());
+        self.progress.changes.over();
+        self.progress.savepoints.over();
+        let summary = self.progress.telemetry().summary(self.progress.elapsed_ms());
         outcome.send_replace(Some(JobOutcome { state, summary, cause }));
     }
 
@@ -83,7 +86,7 @@ impl Coordinator {
         self.shared.failed(error, &CurrentWork::default())
     }
 
-    async fn drive(&self) -> Result<EndReason, Failure> {
+    async fn drive(&mut self) -> Result<EndReason, Failure> {
         let mut attempt = match &self.shared.host.state {
             Some(home) => self.go_on(home).await?,
             None => Attempt::begins(self.progress.clock.wall_us(), false),
@@ -95,6 +98,13 @@ impl Coordinator {
                 Ok(AttemptEnd::Ended(reason)) => return Ok(reason),
                 Ok(AttemptEnd::Aborted) => return Ok(EndReason::Stopped),
                 Ok(AttemptEnd::Failed(failure)) => *failure,
+                Ok(AttemptEnd::Changing) => match self.go_over(&again).await {
+                    Ok(next) => {
+                        attempt = next;
+                        continue;
+                    }
+                    Err(failure) => failure,
+                },
                 Err(failure) => failure,
             };
             attempt = match self.again(failure, &trail, &mut again).await? {
@@ -104,20 +114,42 @@ impl Coordinator {
         }
     }
 
+    /// Begins what the run was changed to, from the epoch that was taken for it.
+    async fn go_over(&mut self, again: &Again) -> Result<Attempt, Failure> {
+        self.adopt();
+        let Some(home) = self.shared.host.state.as_ref().map(StateHome::resuming) else {
+            return Err(self.bug("a run that is not kept was changed".to_owned()));
+        };
+        let attempt = self.go_on(&home).await?;
+        Ok(Attempt { precautions: again.search.precautions(), ..attempt })
+    }
+
+    /// Takes up what the run is changed to, if it is: whatever ends an attempt, the next one is that.
+    fn adopt(&mut self) {
+        let (progress, now) = (self.progress.clone(), self.progress.clock.monotonic_ns());
+        progress.changes.consider(progress.clock.wall_us(), |scale| self.shared.rescaled(scale));
+        let Some(next) = progress.changes.adopt() else { return };
+        progress.changes.pauses(now);
+        self.shared = Arc::new(self.shared.becoming(next));
+        progress.becomes(&self.shared);
+    }
+
     /// After a failure that may pass by itself, or that may lie in rows which may be set aside, goes back to the last epoch and waits a
     /// while. Going back may fail in the same way, and is then tried again like the rest. None if the run was stopped meanwhile.
     ///
     /// # Errors
     /// The failure, if the run is not kept, if nothing can come of another try, or after too many.
-    async fn again(&self, mut failure: Failure, trail: &Trail, again: &mut Again) -> Result<Option<Attempt>, Failure> {
+    async fn again(&mut self, mut failure: Failure, trail: &Trail, again: &mut Again) -> Result<Option<Attempt>, Failure> {
         loop {
             let lies_in_rows = self.shared.options.sets_aside && RunError::may_lie_in_rows(&failure.diagnostic.code);
             let goes_on = failure.retryable || lies_in_rows;
-            let Some(home) = self.shared.host.state.as_ref().filter(|_| goes_on) else { return Err(failure) };
+            let Some(home) = self.shared.host.state.clone().filter(|_| goes_on) else { return Err(failure) };
             if self.progress.stop.current() != Stopping::No {
                 return Err(failure);
             }
-            let before = self.progress.telemetry.summary(0).rows_in;
+            let before = self.shared.telemetry.summary(0).rows_in;
+            self.progress.changes.failed(&failure.diagnostic.message);
+            self.adopt();
             let attempt = match self.go_on(&home.resuming()).await {
                 Err(cause) if !cause.retryable => return Err(cause),
                 attempt => attempt,
@@ -217,7 +249,7 @@ impl Coordinator {
         let may_rewind = went_back.is_some() && home.allows.rewind;
         let restored = Some(Arc::new(restored));
         let precautions = Precautions::default();
-        let attempt = Attempt { run_start_us: run.0, is_durable: true, may_rewind, restored, after, precautions };
+        let attempt = Attempt { run_start_us: run.0, is_durable: true, may_rewind, restored, after, precautions, is_change: false };
         recover(self.shared.clone(), attempt.clone()).await?;
         let finality = match manifest.ending {
             None => Finality::Ongoing,
@@ -330,6 +362,7 @@ impl Coordinator {
         if let Some(restored) = attempt.restored.as_ref().filter(|it| it.manifest.ending == Some(Ending::Finished)) {
             return Ok(self.finish_restored(restored).await);
         }
+        let attempt = Attempt { is_change: self.progress.changes.is_under_way(), ..attempt };
         let tasks: usize = self.shared.physical.vertices.iter().map(|vertex| vertex.parallelism as usize).sum();
         let (reports, inbox) = mpsc::channel(4 * tasks + 1);
         let (stop, decision) = (StopSignal::default(), watch::Sender::new(Decision::Pending));

@@ -1,5 +1,7 @@
 //! One run of a pipeline: launch it, watch it, stop it, wait for its end.
 
+mod asked;
+mod change;
 mod commit;
 mod coordinator;
 mod epochs;

@@ -14,6 +14,7 @@ mod lateness;
 mod poison;
 mod quarantine;
 mod replay;
+mod rescale;
 mod resting;
 mod shared;
 mod spill;
