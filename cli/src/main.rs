@@ -67,6 +67,7 @@ async fn carry_out(command: Command) -> u8 {
         Command::Status(arguments) => cluster::status(arguments).await,
         Command::Logs(arguments) => cluster::logs(arguments).await,
         Command::Stop(arguments) => cluster::stop(arguments).await,
+        Command::Scale(arguments) => cluster::scale(arguments).await,
         Command::Top(arguments) => cluster::top(arguments).await,
         Command::Studio(arguments) => studio::serve(arguments).await,
     };

@@ -65,6 +65,7 @@ impl Engine {
                 cores: u32::try_from(cores).unwrap_or(u32::MAX),
                 memory_bytes: memory_bytes(),
                 health: None,
+                changes: true,
             },
             limits: options.limits,
             run_folder: options.run_folder,

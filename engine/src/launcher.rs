@@ -10,7 +10,7 @@ use millrace_model::field::Duration;
 use millrace_model::{Diagnostic, Diagnostics, NodeId, PipelineSettings, PortRef, Schema};
 use millrace_plan::LogicalPlan;
 use millrace_runtime::RunError;
-use millrace_runtime::checkpoint::{Allowances, StateHome, codes};
+use millrace_runtime::checkpoint::{Allowances, Savepoint, StateHome, codes};
 use millrace_runtime::clock::{Clock, SystemClock};
 use millrace_runtime::connector::ResultSink;
 use millrace_runtime::data_runtime::DataRuntime;
@@ -18,6 +18,7 @@ use millrace_runtime::files::Files;
 use millrace_runtime::job::{HostContext, JobHandle, JobOptions, launch};
 use millrace_runtime::share::{FarLeader, MemberReport, Part, ShareStart, Team, take_part};
 use millrace_state::store::Store;
+use millrace_wire::change::{Changed, SavepointTaken, Scale};
 use millrace_wire::figures::{JobFigures, RunState};
 use millrace_wire::message::{Deployment, Failure, JobId, Notice, StopMode};
 use tempfile::TempDir;
@@ -185,6 +186,15 @@ impl Run for LocalRun {
 
     fn kill(&self) {
         self.handle.kill();
+    }
+
+    async fn rescale(&self, scale: Scale) -> Result<Changed, Diagnostic> {
+        self.handle.rescale(scale).await.map_err(|error| finding(&error))
+    }
+
+    async fn savepoint(&self, name: &str) -> Result<SavepointTaken, Diagnostic> {
+        let Savepoint { name, epoch, taken, bytes, .. } = self.handle.savepoint(parsed(name)?).await.map_err(|error| finding(&error))?;
+        Ok(SavepointTaken { name: name.to_string(), epoch, taken_us: taken.micros(), bytes })
     }
 
     fn watch_state(&self) -> watch::Receiver<RunState> {

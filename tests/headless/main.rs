@@ -12,6 +12,7 @@ mod estimates;
 mod extremes;
 mod kept_rows;
 mod lateness;
+mod rescale;
 mod seen;
 mod trust;
 mod windows;

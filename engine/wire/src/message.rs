@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use millrace_model::{Diagnostic, NodeId, PortRef, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::change::{Changed, SavepointTaken, Scale};
 use crate::cluster::{Cluster, Health};
 use crate::figures::{JobFigures, RunState, Summary};
 
@@ -122,6 +123,18 @@ pub enum Request {
     Kill {
         job: JobId,
     },
+    /// Has a run, of this session or of another, go on in other numbers of tasks. Reply: `Changed`, once its rows flow again. A peer whose
+    /// description does not tell that it can change runs would end the session.
+    Scale {
+        job: JobId,
+        scale: Scale,
+    },
+    /// Keeps the state of a run, of this session or of another, under a name. Reply: `Savepoint`, once it is at rest. As with `Scale`, not every peer
+    /// knows it.
+    Savepoint {
+        job: JobId,
+        name: String,
+    },
     /// Sends [`Event::Figures`] this often; 0 ends it.
     WatchFigures {
         job: JobId,
@@ -211,6 +224,12 @@ pub enum Reply {
     Pong {
         sent_us: u64,
     },
+    Changed {
+        change: Changed,
+    },
+    Savepoint {
+        savepoint: SavepointTaken,
+    },
     Cluster {
         cluster: Box<Cluster>,
     },
@@ -225,6 +244,9 @@ pub struct EngineDescription {
     /// How its process is now. A peer of the release before tells none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+    /// Whether it can change runs that are under way. A peer of the release before cannot.
+    #[serde(default)]
+    pub changes: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -267,7 +289,7 @@ pub struct Notice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
     /// A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `window`, `failed`,
-    /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`.
+    /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`, `rescaled`.
     pub kind: String,
     /// In words.
     pub message: String,

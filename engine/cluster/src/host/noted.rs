@@ -24,6 +24,8 @@ pub fn noted(request: &Request) -> Option<Noted> {
         Request::Start { job } => ("start", Some(format!("job {}", job.0))),
         Request::Stop { job, .. } => ("stop", Some(format!("job {}", job.0))),
         Request::Kill { job } => ("kill", Some(format!("job {}", job.0))),
+        Request::Scale { job, .. } => ("scale", Some(format!("job {}", job.0))),
+        Request::Savepoint { job, .. } => ("savepoint", Some(format!("job {}", job.0))),
         Request::Forget { job } => ("forget", Some(format!("job {}", job.0))),
         Request::Enlist { address, .. } => ("enlist", short(address)),
         Request::TakePart { deployment, .. } => ("take_part", short(&deployment.name)),

@@ -236,6 +236,26 @@ impl Session {
                 job.stop(mode);
                 Reply::Done
             }),
+            Request::Scale { job, scale } => match self.host.job(job) {
+                Some(job) => {
+                    tokio::spawn(async move {
+                        let rescaled = job.rescale(scale).await;
+                        self.reply(id, rescaled).await;
+                    });
+                    return;
+                }
+                None => Err(no_job(job)),
+            },
+            Request::Savepoint { job, name } => match self.host.job(job) {
+                Some(job) => {
+                    tokio::spawn(async move {
+                        let taken = job.savepoint(&name).await;
+                        self.reply(id, taken).await;
+                    });
+                    return;
+                }
+                None => Err(no_job(job)),
+            },
             Request::Kill { job } => self.known(job).and_then(|job| job.kill()),
             Request::WatchFigures { job, every_ms } => self.known(job).and_then(|job| {
                 let every = Duration::from_millis(u64::from(every_ms));
