@@ -48,6 +48,8 @@ pub enum Command {
     Stop(StopArguments),
     /// Has a run on a node go on in other numbers of tasks, while it is under way: nothing is lost, and nothing repeated
     Scale(ScaleArguments),
+    /// Has a run on a node go on as another pipeline, while it is under way: what becomes of its state is shown, and a savepoint taken on the way
+    Upgrade(UpgradeArguments),
     /// Shows a node's cluster once a second, until Ctrl-C
     Top(TopArguments),
     /// Serves the studio to a browser on this computer.
@@ -223,6 +225,33 @@ pub struct ScaleArguments {
     /// Tasks of one node
     #[arg(long = "node", value_name = "NODE=N", value_parser = tasks_of)]
     pub nodes: Vec<(String, u32)>,
+    #[command(flatten)]
+    pub node: LookArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct UpgradeArguments {
+    /// The run's number, as `millrace ps` lists it
+    #[arg(value_name = "RUN")]
+    pub run: u64,
+    /// The new pipeline: NAME.millrace.toml. It reads the files that the run was given
+    #[arg(required_unless_present = "rollback")]
+    pub file: Option<PathBuf>,
+    /// Puts a value over the file's, nested fields too: node.aggregate.n=count(*)
+    #[arg(long = "set", value_name = "NODE.FIELD=VALUE", conflicts_with = "rollback")]
+    pub set: Vec<String>,
+    /// Shows what would become of the state, and changes nothing
+    #[arg(long, conflicts_with = "rollback")]
+    pub look: bool,
+    /// Goes on without the state that the new pipeline cannot keep
+    #[arg(long, conflicts_with = "rollback")]
+    pub allow_state_loss: bool,
+    /// Takes the newest upgrade back: the pipeline and the state before it
+    #[arg(long, conflicts_with = "file")]
+    pub rollback: bool,
+    /// Lets --rollback take rows back that sinks have shown since, or show them twice
+    #[arg(long, requires = "rollback")]
+    pub allow_rewind: bool,
     #[command(flatten)]
     pub node: LookArguments,
 }

@@ -15,4 +15,5 @@ mod lateness;
 mod rescale;
 mod seen;
 mod trust;
+mod upgrade;
 mod windows;

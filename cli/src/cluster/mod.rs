@@ -161,7 +161,7 @@ async fn look<T: Serialize + ?Sized>(arguments: &LookArguments, show: impl FnOnc
 }
 
 /// A session with the node; none if it cannot be reached, which has been said.
-async fn session(node: &LookArguments) -> anyhow::Result<Option<EngineClient>> {
+pub async fn session(node: &LookArguments) -> anyhow::Result<Option<EngineClient>> {
     match reach(&node.on, node.token_file.as_deref()).await? {
         Ok(client) => Ok(Some(client)),
         Err(problem) => {

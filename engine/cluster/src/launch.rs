@@ -10,7 +10,7 @@ use millrace_runtime::connector::ResultSink;
 use millrace_runtime::files::Files;
 use millrace_runtime::share::{FarLeader, ShareStart};
 use millrace_state::store::Store;
-use millrace_wire::change::{Changed, SavepointTaken, Scale};
+use millrace_wire::change::{Changed, SavepointTaken, Scale, Upgraded};
 use millrace_wire::figures::{JobFigures, RunState, Summary};
 use millrace_wire::message::{Deployment, Failure, JobId, Notice, StopMode};
 use tokio::sync::watch;
@@ -53,6 +53,12 @@ pub trait Run: Send + Sync {
 
     /// Keeps its state under a name. Returns once that is at rest, or with why it cannot be.
     async fn savepoint(&self, name: &str) -> Result<SavepointTaken, Diagnostic>;
+
+    /// Goes on as another pipeline. Returns once rows flow again, or with why it cannot be; `looks_only`: with what it would keep.
+    async fn upgrade(&self, deployment: Deployment, looks_only: bool) -> Result<Upgraded, Diagnostics>;
+
+    /// Takes the newest upgrade back. Returns once rows flow again, or with why it cannot be.
+    async fn roll_back(&self, allow_rewind: bool) -> Result<Changed, Diagnostic>;
 
     fn figures(&self) -> JobFigures;
 

@@ -39,6 +39,31 @@ impl Changed {
     }
 }
 
+/// What becomes of a run's state where it goes on as another pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateKept {
+    /// Nodes that go on with what they hold: `hourly`, `by_hour (was hourly)`.
+    pub kept: Vec<String>,
+    /// Nodes that begin with nothing, since there was none of that name.
+    pub new: Vec<String>,
+    /// What cannot be kept, and why, in words.
+    pub lost: Vec<String>,
+    /// What else a person should know.
+    pub notes: Vec<String>,
+}
+
+/// What came of an upgrade, or would.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    pub kept: StateKept,
+    /// None if it was only looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Changed>,
+    /// What the epoch is kept as that the run was upgraded at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub savepoint: Option<String>,
+}
+
 /// A savepoint that was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavepointTaken {

@@ -182,6 +182,9 @@ pub mod happenings {
     pub const RESTARTED: &str = "restarted";
     /// A run goes on in other numbers of tasks, as somebody asked it to.
     pub const RESCALED: &str = "rescaled";
+    /// A run goes on as another pipeline, or as the one before again.
+    pub const UPGRADED: &str = "upgraded";
+    pub const ROLLED_BACK: &str = "rolled_back";
     /// Its rows flow again.
     pub const RUNNING: &str = "running";
     /// A run has failed for good.

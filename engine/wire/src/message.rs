@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use millrace_model::{Diagnostic, NodeId, PortRef, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Changed, SavepointTaken, Scale};
+use crate::change::{Changed, SavepointTaken, Scale, Upgraded};
 use crate::cluster::{Cluster, Health};
 use crate::figures::{JobFigures, RunState, Summary};
 
@@ -135,6 +135,21 @@ pub enum Request {
         job: JobId,
         name: String,
     },
+    /// Has a run, of this session or of another, go on as another pipeline, in the files that it was staged with. Reply: `Upgraded`, once its rows
+    /// flow again, or `Rejected`; `looks_only`: what it would keep. As with `Scale`, not every peer knows it.
+    Upgrade {
+        job: JobId,
+        deployment: Deployment,
+        #[serde(default)]
+        looks_only: bool,
+    },
+    /// Takes the newest upgrade of a run back, to the savepoint that was taken for it. Reply: `Changed`; refused with what sinks have shown since, unless
+    /// that may be taken back.
+    RollBack {
+        job: JobId,
+        #[serde(default)]
+        allow_rewind: bool,
+    },
     /// Sends [`Event::Figures`] this often; 0 ends it.
     WatchFigures {
         job: JobId,
@@ -230,6 +245,9 @@ pub enum Reply {
     Savepoint {
         savepoint: SavepointTaken,
     },
+    Upgraded {
+        upgraded: Upgraded,
+    },
     Cluster {
         cluster: Box<Cluster>,
     },
@@ -289,7 +307,8 @@ pub struct Notice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
     /// A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `window`, `failed`,
-    /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`, `rescaled`.
+    /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`, `rescaled`,
+    /// `upgraded`, `rolled_back`, `change_refused`.
     pub kind: String,
     /// In words.
     pub message: String,

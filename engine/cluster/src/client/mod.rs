@@ -13,7 +13,7 @@ use millrace_model::{Diagnostic, Diagnostics, NodeId, PortRef, Schema};
 use millrace_runtime::files::Files;
 use millrace_runtime::share::{MemberOrder, MemberReport};
 use millrace_state::store::Store;
-use millrace_wire::change::{Changed, SavepointTaken, Scale};
+use millrace_wire::change::{Changed, SavepointTaken, Scale, Upgraded};
 use millrace_wire::cluster::Cluster;
 use millrace_wire::codes;
 use millrace_wire::message::{Deployment, EngineDescription, Event, JobId, Reply, Request, RequestId, ShareId, StopMode};
@@ -221,6 +221,24 @@ impl EngineClient {
         self.knows_changes().await?;
         match self.ask(Request::Savepoint { job, name: name.to_owned() }, None).await? {
             Reply::Savepoint { savepoint } => Ok(savepoint),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Has a run, of whatever session, go on as another pipeline. Returns once its rows flow again; with `looks_only`, what it would keep.
+    pub async fn upgrade(&self, job: JobId, deployment: Deployment, looks_only: bool) -> Result<Upgraded, ClientError> {
+        self.knows_changes().await?;
+        match self.ask(Request::Upgrade { job, deployment, looks_only }, None).await? {
+            Reply::Upgraded { upgraded } => Ok(upgraded),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Takes the newest upgrade of a run back. `allow_rewind`: also what sinks have shown since.
+    pub async fn roll_back(&self, job: JobId, allow_rewind: bool) -> Result<Changed, ClientError> {
+        self.knows_changes().await?;
+        match self.ask(Request::RollBack { job, allow_rewind }, None).await? {
+            Reply::Changed { change } => Ok(change),
             _ => Err(ClientError::UnexpectedReply),
         }
     }

@@ -134,6 +134,19 @@ impl Job {
         Ok(Reply::Savepoint { savepoint: self.running()?.savepoint(name).await? })
     }
 
+    /// Has it go on as another pipeline.
+    pub async fn upgrade(&self, deployment: Deployment, looks_only: bool) -> Result<Reply, Diagnostic> {
+        Ok(match self.running()?.upgrade(deployment, looks_only).await {
+            Ok(upgraded) => Reply::Upgraded { upgraded },
+            Err(found) => Reply::Rejected { diagnostics: found.items },
+        })
+    }
+
+    /// Takes its newest upgrade back.
+    pub async fn roll_back(&self, allow_rewind: bool) -> Result<Reply, Diagnostic> {
+        Ok(Reply::Changed { change: self.running()?.roll_back(allow_rewind).await? })
+    }
+
     /// Nobody will ask for this job again.
     pub fn abandon(&self) {
         self.stop(StopMode::Abort);

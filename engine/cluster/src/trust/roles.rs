@@ -91,6 +91,8 @@ pub const fn need(request: &Request) -> Need {
         | Request::Kill { .. }
         | Request::Scale { .. }
         | Request::Savepoint { .. }
+        | Request::Upgrade { .. }
+        | Request::RollBack { .. }
         | Request::Forget { .. } => Need::Operate,
         Request::Enlist { .. } | Request::TakePart { .. } | Request::Order { .. } | Request::Dismiss { .. } => Need::Member,
     }

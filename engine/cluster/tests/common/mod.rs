@@ -24,7 +24,7 @@ use millrace_runtime::files::Files;
 use millrace_runtime::share::{FarLeader, ShareStart};
 use millrace_runtime::{Batch, Clock};
 use millrace_state::store::Store;
-use millrace_wire::change::{Changed, SavepointTaken, Scale};
+use millrace_wire::change::{Changed, SavepointTaken, Scale, StateKept, Upgraded};
 use millrace_wire::figures::{JobFigures, RunState, Summary};
 use millrace_wire::message::*;
 use polars::prelude::*;
@@ -80,6 +80,12 @@ impl Run for FakeRun {
     }
     async fn savepoint(&self, name: &str) -> Result<SavepointTaken, Diagnostic> {
         Ok(SavepointTaken { name: name.to_owned(), epoch: 3, taken_us: 0, bytes: 7 })
+    }
+    async fn upgrade(&self, _: Deployment, _: bool) -> Result<Upgraded, Diagnostics> {
+        Ok(Upgraded { kept: StateKept::default(), change: None, savepoint: None })
+    }
+    async fn roll_back(&self, _: bool) -> Result<Changed, Diagnostic> {
+        Err(Diagnostic::error("MR0436", "the run was not upgraded"))
     }
     fn figures(&self) -> JobFigures {
         let elapsed_ms = self.rows.load(Ordering::Relaxed);

@@ -6,18 +6,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use millrace_model::NodeId;
 use millrace_plan::key_group::DEFAULT_KEY_GROUPS;
 use millrace_plan::{BoundNode, Distribution, LogicalPlan, PhysicalPlan};
-use millrace_wire::change::{ChangeFigures, Changed, Scale};
+use millrace_state::checkpoint::SavepointName;
+use millrace_wire::change::{ChangeFigures, Changed, Scale, StateKept};
 use tokio::sync::{oneshot, watch};
 
-use crate::checkpoint::codes;
+use crate::checkpoint::{StateHome, codes};
 use crate::error::{RunError, RunResult};
+use crate::job::keep::outlook;
 use crate::job::setup::Shared;
 use crate::job::wiring::{connections, counters};
 use crate::job::{JobOptions, cut};
+use crate::share::Team;
 
 /// The most channels that a run may be cut into while it is under way: each holds rows of its own.
 const MOST_CHANNELS: usize = 1 << 16;
@@ -25,34 +29,83 @@ const MOST_CHANNELS: usize = 1 << 16;
 /// Names of nodes in one sentence.
 const MOST_NAMED: usize = 5;
 
-/// What a run is to be next.
-#[derive(Debug)]
-pub struct Next {
+/// What is asked for.
+pub enum Wanted {
+    /// The same pipeline in other numbers of tasks.
+    Scale(Scale),
+    Pipeline(Box<NewPipeline>),
+}
+
+/// A pipeline that a run is to go on as.
+pub struct NewPipeline {
     pub plan: LogicalPlan,
-    pub physical: PhysicalPlan,
     pub options: JobOptions,
-    pub what: String,
+    /// From one epoch's begin to the next one's.
+    pub every: Duration,
+    /// The processes that it may be spread over, which are told of this pipeline.
+    pub team: Option<Arc<dyn Team>>,
+    pub way: Way,
+}
+
+/// How a run becomes another pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// From an epoch that is taken for it, and kept under this name.
+    Upgrade { savepoint: SavepointName, allow_state_loss: bool },
+    /// From a savepoint. What came after it is given up, also what sinks have shown of it, if that is allowed.
+    Back { to: SavepointName, allow_rewind: bool },
+}
+
+/// How the run gets from the attempt that ends to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Over {
+    /// By the last epoch of this one, kept under a name if there is one.
+    AtEpoch(Option<SavepointName>),
+    /// By a savepoint: the attempt ends at once.
+    AtSavepoint { to: SavepointName, allow_rewind: bool },
+}
+
+/// What a run is to be next.
+pub struct Next {
+    plan: LogicalPlan,
+    physical: PhysicalPlan,
+    options: JobOptions,
+    /// Where state is kept, and how, if that changes.
+    home: Option<StateHome>,
+    team: Option<Arc<dyn Team>>,
+    what: String,
+    pub over: Over,
+}
+
+impl Next {
+    /// A stable word for it: what its notice is called.
+    const fn kind(&self) -> &'static str {
+        match (&self.over, &self.home) {
+            (Over::AtEpoch(_), None) => "rescaled",
+            (Over::AtEpoch(_), Some(_)) => "upgraded",
+            (Over::AtSavepoint { .. }, _) => "rolled_back",
+        }
+    }
 }
 
 type Answer = oneshot::Sender<RunResult<Changed>>;
 
 /// The changes of one run, one at a time: asked for by whoever holds it, carried out by its control.
-#[derive(Debug)]
 pub struct Changes {
     slot: Mutex<Slot>,
     bell: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Slot {
-    wanted: Option<(Scale, Answer)>,
+    wanted: Option<(Wanted, Answer)>,
     under_way: Option<UnderWay>,
     is_over: bool,
     newest: Option<ChangeFigures>,
 }
 
-#[derive(Debug)]
 struct UnderWay {
+    kind: &'static str,
     what: String,
     /// None once an attempt was begun with it.
     next: Option<Next>,
@@ -77,17 +130,17 @@ impl Changes {
     ///
     /// # Errors
     /// If another is under way, or the run is over.
-    pub fn ask(&self, scale: Scale) -> RunResult<oneshot::Receiver<RunResult<Changed>>> {
+    pub fn ask(&self, wanted: Wanted) -> RunResult<oneshot::Receiver<RunResult<Changed>>> {
         let mut slot = self.slot();
         if slot.is_over {
-            return Err(unchangeable("the run is over".to_owned(), "start it again: it takes its parallelism then"));
+            return Err(unchangeable("the run is over".to_owned(), "change the pipeline's file, and run that"));
         }
         if slot.wanted.is_some() || slot.under_way.is_some() {
             let message = "another change of the run is under way".to_owned();
             return Err(RunError::State { code: codes::CHANGING, message, help: "wait until it is through", retryable: true });
         }
         let (answer, answered) = oneshot::channel();
-        slot.wanted = Some((scale, answer));
+        slot.wanted = Some((wanted, answer));
         drop(slot);
         self.bell.send_modify(|rung| *rung += 1);
         Ok(answered)
@@ -98,22 +151,31 @@ impl Changes {
         self.bell.subscribe()
     }
 
-    /// Decides upon what is asked for. True if a change is under way from now on.
-    pub fn consider(&self, at_us: i64, decide: impl FnOnce(&Scale) -> RunResult<Next>) -> bool {
+    /// Decides upon what is asked for. How the run gets there, if a change is under way from now on.
+    pub fn consider(&self, at_us: i64, decide: impl FnOnce(Wanted) -> RunResult<Next>) -> Option<Over> {
         let mut slot = self.slot();
-        let Some((scale, answer)) = slot.wanted.take() else { return false };
-        match decide(&scale) {
+        let (wanted, answer) = slot.wanted.take()?;
+        match decide(wanted) {
             Ok(next) => {
-                let what = next.what.clone();
+                let (kind, what, over) = (next.kind(), next.what.clone(), next.over.clone());
                 slot.newest = Some(ChangeFigures { what: what.clone(), at_us, epoch: None, pause_us: None });
-                slot.under_way = Some(UnderWay { what, next: Some(next), since_ns: None, fault: None, answer });
-                true
+                slot.under_way = Some(UnderWay { kind, what, next: Some(next), since_ns: None, fault: None, answer });
+                Some(over)
             }
             Err(refusal) => {
                 // Whoever asked may be gone.
                 let _ = answer.send(Err(refusal));
-                false
+                None
             }
+        }
+    }
+
+    /// Nothing comes of the change that is under way: the run goes on as it was.
+    pub fn refuse(&self, why: RunError) {
+        let mut slot = self.slot();
+        if let Some(change) = slot.under_way.take() {
+            slot.newest = None;
+            let _ = change.answer.send(Err(why));
         }
     }
 
@@ -140,8 +202,8 @@ impl Changes {
         self.slot().under_way.as_mut()?.next.take()
     }
 
-    /// Rows flow again, from that epoch on: the change is through.
-    pub fn flows(&self, epoch: u64, now_ns: u64) -> Option<Changed> {
+    /// Rows flow again, from that epoch on: the change is through. Its kind, and what came of it.
+    pub fn flows(&self, epoch: u64, now_ns: u64) -> Option<(&'static str, Changed)> {
         let mut slot = self.slot();
         let change = slot.under_way.take()?;
         let pause_us = now_ns.saturating_sub(change.since_ns.unwrap_or(now_ns)) / 1_000;
@@ -150,7 +212,7 @@ impl Changes {
         }
         let changed = Changed { what: change.what, epoch, pause_us, fault: change.fault };
         let _ = change.answer.send(Ok(changed.clone()));
-        Some(changed)
+        Some((change.kind, changed))
     }
 
     /// The run is over: nothing more comes of what was asked.
@@ -170,15 +232,44 @@ impl Changes {
 }
 
 impl Shared {
-    /// The run in other numbers of tasks.
+    /// The run as it is asked to go on.
     ///
     /// # Errors
-    /// If it cannot be, with the reason.
-    pub fn rescaled(&self, scale: &Scale) -> RunResult<Next> {
-        if self.host.state.is_none() {
+    /// If it cannot, with the reason.
+    pub fn changed(&self, wanted: Wanted) -> RunResult<Next> {
+        let Some(home) = &self.host.state else {
             let message = "a run without checkpoints has no epoch at which it could go over".to_owned();
             return Err(unchangeable(message, "set `checkpoint_every` under [pipeline], and run it again"));
+        };
+        match wanted {
+            Wanted::Scale(scale) => self.rescaled(&scale),
+            Wanted::Pipeline(pipeline) => self.replaced(*pipeline, home),
         }
+    }
+
+    /// The run as another pipeline.
+    fn replaced(&self, wanted: NewPipeline, home: &StateHome) -> RunResult<Next> {
+        let NewPipeline { plan, options, every, team, way } = wanted;
+        let mut home = home.resuming();
+        home.every = every;
+        let (what, over) = match way {
+            Way::Upgrade { savepoint, allow_state_loss } => {
+                let StateKept { lost, .. } = outlook(&self.plan, &plan, &self.registry);
+                if !lost.is_empty() && !allow_state_loss {
+                    let message = format!("the new pipeline cannot keep all of the state: {}", lost.join("; "));
+                    return Err(unchangeable(message, "bring those nodes back as they were; or allow it, with --allow-state-loss"));
+                }
+                home.allows.state_loss = allow_state_loss;
+                ("upgraded".to_owned(), Over::AtEpoch(Some(savepoint)))
+            }
+            Way::Back { to, allow_rewind } => (format!("rolled back to savepoint `{to}`"), Over::AtSavepoint { to, allow_rewind }),
+        };
+        let physical = cut(&plan, &self.registry, options.parallelism, &self.host.files);
+        Ok(Next { plan, physical, options, home: Some(home), team, what, over })
+    }
+
+    /// The run in other numbers of tasks.
+    fn rescaled(&self, scale: &Scale) -> RunResult<Next> {
         self.check(scale)?;
         let (mut plan, mut options) = (self.plan.clone(), self.options.clone());
         options.parallelism = scale.parallelism.unwrap_or(options.parallelism);
@@ -206,7 +297,7 @@ impl Shared {
             return Err(unchangeable(message, "ask for fewer tasks"));
         }
         let what = self.in_words(scale, &physical);
-        Ok(Next { plan, physical, options, what })
+        Ok(Next { plan, physical, options, home: None, team: None, what, over: Over::AtEpoch(None) })
     }
 
     fn check(&self, scale: &Scale) -> RunResult<()> {
@@ -252,7 +343,10 @@ impl Shared {
 
     /// The run as it goes on, once all tasks of the attempt before have ended. Its counters go on too.
     pub fn becoming(&self, next: Next) -> Shared {
-        let Next { plan, physical, options, .. } = next;
+        let Next { plan, physical, options, home, team, .. } = next;
+        let mut host = self.host.clone();
+        host.state = home.or(host.state);
+        host.team = team.or(host.team);
         let (clock, before) = (self.host.clock.as_ref(), self.telemetry.as_ref());
         let telemetry = counters(&plan, &physical, &self.registry, options.batch_rows, clock, &self.samples, Some(before));
         Shared {
@@ -261,7 +355,7 @@ impl Shared {
             physical,
             registry: self.registry.clone(),
             options,
-            host: self.host.clone(),
+            host,
             telemetry: Arc::new(telemetry),
             notices: self.notices.clone(),
             kept_epoch: self.kept_epoch.clone(),
@@ -270,7 +364,8 @@ impl Shared {
     }
 }
 
-fn unchangeable(message: String, help: &'static str) -> RunError {
+/// That a run cannot be changed so.
+pub fn unchangeable(message: String, help: &'static str) -> RunError {
     RunError::State { code: codes::UNCHANGEABLE, message, help, retryable: false }
 }
 

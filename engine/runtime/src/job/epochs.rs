@@ -21,14 +21,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::chain::CurrentWork;
-use crate::checkpoint::{Savepoint, StateHome, codes, identities, meanings};
+use crate::checkpoint::{Savepoint, StateHome, codes, identities, loses_nothing, meanings};
 use crate::clock::Clock;
 use crate::connector::Finality;
 use crate::data_runtime::DataRuntime;
-use crate::error::RunError;
+use crate::error::{RunError, RunResult};
+use crate::guarantee::sinks;
 use crate::job::asked::refused;
-use crate::job::change::too_late;
+use crate::job::change::{Over, too_late};
 use crate::job::commit::commit;
+use crate::job::coordinator::no_savepoint;
 use crate::job::handle::JobProgress;
 use crate::job::setup::{Attempt, Shared};
 use crate::operator::EndReason;
@@ -63,6 +65,8 @@ enum Done {
     },
     Forgotten,
     Refused,
+    /// Whether the run may go back to a savepoint.
+    MayGoBack(RunResult<()>),
     /// Savepoints that somebody asked for in the folder of the state.
     Asked(Vec<SavepointName>),
     /// Those that the run's holder asks for: the name, whether an attempt before had taken it up, and what there is of that name.
@@ -89,6 +93,8 @@ pub enum AttemptEnd {
     Ended(EndReason),
     /// In order, at an epoch from which the run goes on as something else.
     Changing,
+    /// At once, since the run goes back to a savepoint.
+    GoingBack,
     Failed(Box<Failure>),
     Aborted,
 }
@@ -244,6 +250,7 @@ impl Epochs {
     async fn leave(mut self) -> AttemptEnd {
         let cause = match &self.end {
             Some(AttemptEnd::Failed(failure)) => failure.diagnostic.message.clone(),
+            Some(AttemptEnd::GoingBack) => "the run goes back to a savepoint".to_owned(),
             _ => "the run was aborted".to_owned(),
         };
         self.progress.epochs().interrupted(&cause, self.now());
@@ -283,11 +290,30 @@ impl Epochs {
     /// Somebody wants the run to be changed: its next epoch is then the last of this attempt.
     fn consider_change(&mut self) {
         let is_ending = self.machine.is_ending() || self.end.is_some() || self.progress.stop.current() != Stopping::No;
-        let decide = |scale: &_| if is_ending { Err(too_late()) } else { self.shared.rescaled(scale) };
-        if self.progress.changes.consider(self.progress.clock.wall_us(), decide) {
-            self.is_changing = true;
-            self.conclude(Ending::Stopped);
+        let decide = |wanted| if is_ending { Err(too_late()) } else { self.shared.changed(wanted) };
+        match self.progress.changes.consider(self.progress.clock.wall_us(), decide) {
+            Some(Over::AtEpoch(savepoint)) => {
+                self.is_changing = true;
+                let decisions = savepoint.map_or_else(Vec::new, |name| self.machine.ask_savepoint(name, self.now()));
+                self.carry_out(decisions);
+                self.conclude(Ending::Stopped);
+            }
+            Some(Over::AtSavepoint { to, allow_rewind }) => self.may_go_back(to, allow_rewind),
+            None => {}
         }
+    }
+
+    /// Sees what going back to a savepoint would take back, before anything is given up for it.
+    fn may_go_back(&mut self, to: SavepointName, allow_rewind: bool) {
+        let Some(home) = &self.home else { return };
+        let (savepoints, sinks) = (home.savepoints(), sinks(&self.shared.plan, &self.shared.registry));
+        self.shared.host.data.blocking_in(&mut self.work, move || {
+            let seen = savepoints.get(&to).map_err(RunError::from).and_then(|savepoint| {
+                let savepoint = savepoint.ok_or_else(|| no_savepoint(&to))?;
+                if allow_rewind { Ok(()) } else { loses_nothing(&savepoints, &savepoint, &sinks) }
+            });
+            Done::MayGoBack(seen)
+        });
     }
 
     /// The first row after a change has come, or none is to be waited for any more.
@@ -296,8 +322,8 @@ impl Epochs {
             return;
         }
         let epoch = self.attempt.durability().restored_epoch;
-        if let Some(changed) = self.progress.changes.flows(epoch, now_ns) {
-            self.shared.notices.say(None, NoticeSeverity::Info, "rescaled", 1, || changed.in_words());
+        if let Some((kind, changed)) = self.progress.changes.flows(epoch, now_ns) {
+            self.shared.notices.answer(NoticeSeverity::Info, kind, changed.in_words());
         }
     }
 
@@ -344,7 +370,7 @@ impl Epochs {
             }
             Some(TaskReport::Failed(failure)) => {
                 self.running = self.running.saturating_sub(1);
-                if !matches!(self.end, Some(AttemptEnd::Failed(_) | AttemptEnd::Ended(_) | AttemptEnd::Changing)) {
+                if !matches!(self.end, Some(AttemptEnd::Failed(_) | AttemptEnd::Ended(_) | AttemptEnd::Changing | AttemptEnd::GoingBack)) {
                     self.end = Some(AttemptEnd::Failed(failure));
                 }
             }
@@ -412,6 +438,15 @@ impl Epochs {
                 Vec::new()
             }
             Done::Refused => Vec::new(),
+            Done::MayGoBack(Ok(())) => {
+                self.progress.changes.pauses(now);
+                self.end.get_or_insert(AttemptEnd::GoingBack);
+                Vec::new()
+            }
+            Done::MayGoBack(Err(why)) => {
+                self.progress.changes.refuse(why);
+                Vec::new()
+            }
         };
         self.carry_out(decisions);
     }

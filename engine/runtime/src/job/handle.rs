@@ -15,7 +15,7 @@ use crate::checkpoint::Savepoint;
 use crate::clock::Clock;
 use crate::error::{RunError, RunResult};
 use crate::job::asked::AskedSavepoints;
-use crate::job::change::Changes;
+use crate::job::change::{Changes, NewPipeline, Wanted};
 use crate::job::coordinator::Coordinator;
 use crate::job::setup::Shared;
 use crate::job::wiring::counters;
@@ -169,7 +169,19 @@ impl JobHandle {
     /// # Errors
     /// If the run cannot be changed so, with the reason: it goes on as it was. Or if it ends first.
     pub async fn rescale(&self, scale: Scale) -> RunResult<Changed> {
-        let answered = self.inner.progress.changes.ask(scale)?;
+        self.change(Wanted::Scale(scale)).await
+    }
+
+    /// Goes on as another pipeline: from an epoch that is taken and kept for it, or from a savepoint. Returns once rows flow again.
+    ///
+    /// # Errors
+    /// If it cannot, with the reason: it goes on as it was. Or if it ends first.
+    pub async fn replace(&self, pipeline: NewPipeline) -> RunResult<Changed> {
+        self.change(Wanted::Pipeline(Box::new(pipeline))).await
+    }
+
+    async fn change(&self, wanted: Wanted) -> RunResult<Changed> {
+        let answered = self.inner.progress.changes.ask(wanted)?;
         // The control is gone without a word only if its runtime has shut down.
         answered.await.unwrap_or(Err(RunError::Cancelled))
     }

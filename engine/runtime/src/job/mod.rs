@@ -6,6 +6,7 @@ mod commit;
 mod coordinator;
 mod epochs;
 mod handle;
+mod keep;
 mod lead;
 pub(crate) mod member;
 mod poison;
@@ -30,7 +31,9 @@ use crate::files::Files;
 use crate::registry::{Entry, Registry};
 use crate::share::Team;
 
+pub use change::{NewPipeline, Way};
 pub use handle::{JobHandle, JobOutcome, JobProgress};
+pub use keep::outlook;
 
 /// Most rows in a batch, unless the run says otherwise.
 pub const DEFAULT_BATCH_ROWS: usize = 4096;

@@ -13,6 +13,7 @@ mod gates;
 mod lateness;
 mod poison;
 mod quarantine;
+mod replaced;
 mod replay;
 mod rescale;
 mod resting;
