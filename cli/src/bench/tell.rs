@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::failover::{Failover, Times};
 use super::live::{Idle, Latency, Start};
+use super::rescale::Rescale;
 use super::state::{Checkpoint, Restore, Spill};
 use super::throughput::{Agreement, Throughput};
 use crate::output::say;
@@ -155,6 +156,21 @@ impl Lines for Failover {
         }
         lines.push(line("load of the machine", load));
         lines
+    }
+}
+
+impl Lines for Rescale {
+    fn lines(&self) -> Vec<[String; 2]> {
+        let state = format!("{} of state, {} on disk", mebibytes(Some(self.state_bytes)), mebibytes(Some(self.epoch_bytes)));
+        let load = self.load.map(|load| unless_untold(load, "")).map(|load| load.trim_end().to_owned()).join(", afterwards ");
+        let [few, many] = self.tasks;
+        let [p50, p95, max] = [self.pause_p50_ms, self.pause_p95_ms, self.pause_max_ms].map(milliseconds);
+        vec![
+            line("rescale", format!("{} times from {few} tasks to {many} and back, {state}", self.times)),
+            line("pause", format!("p50 {p50}, p95 {p95}, max {max}")),
+            line("no row shown", format!("p50 {}, p95 {}", milliseconds(self.gap_p50_ms), milliseconds(self.gap_p95_ms))),
+            line("load of the machine", load),
+        ]
     }
 }
 
