@@ -46,6 +46,10 @@ pub enum Command {
     Logs(LookArguments),
     /// Ends a run on a node, of whoever asked for it
     Stop(StopArguments),
+    /// Has a run on a node go on in other numbers of tasks, while it is under way: nothing is lost, and nothing repeated
+    Scale(ScaleArguments),
+    /// Has a run on a node go on as another pipeline, while it is under way: what becomes of its state is shown, and a savepoint taken on the way
+    Upgrade(UpgradeArguments),
     /// Shows a node's cluster once a second, until Ctrl-C
     Top(TopArguments),
     /// Serves the studio to a browser on this computer.
@@ -131,17 +135,24 @@ pub struct DiffArguments {
 
 #[derive(Debug, Args)]
 pub struct SavepointArguments {
-    /// The pipeline: NAME.millrace.toml
-    pub file: PathBuf,
+    /// The pipeline: NAME.millrace.toml; with --on, the run's number, as `millrace ps` lists it
+    #[arg(value_name = "FILE|RUN")]
+    pub of: PathBuf,
     /// What it is to be called: lower-case letters, digits, `-` and `_`
     #[arg(required_unless_present = "list")]
     pub name: Option<String>,
     /// Lists the savepoints there are
-    #[arg(long, conflicts_with_all = ["name", "remove"])]
+    #[arg(long, conflicts_with_all = ["name", "remove", "on"])]
     pub list: bool,
     /// Removes it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "on")]
     pub remove: bool,
+    /// Takes it of a run on a node: ws://ADDRESS:PORT on this computer, wss://HOST:PORT elsewhere. It lies where the run keeps its state
+    #[arg(long, value_name = "ADDRESS")]
+    pub on: Option<String>,
+    /// A file that holds the node's token
+    #[arg(long, value_name = "FILE", requires = "on")]
+    pub token_file: Option<PathBuf>,
     /// A folder outside the project that the pipeline may use
     #[arg(long = "allow-path", value_name = "DIR")]
     pub allow_path: Vec<PathBuf>,
@@ -208,6 +219,48 @@ pub struct StopArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct ScaleArguments {
+    /// The run's number, as `millrace ps` lists it
+    #[arg(value_name = "RUN")]
+    pub run: u64,
+    /// Tasks of every node that does not say otherwise
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), required_unless_present = "nodes")]
+    pub parallelism: Option<u32>,
+    /// Tasks of one node
+    #[arg(long = "node", value_name = "NODE=N", value_parser = tasks_of)]
+    pub nodes: Vec<(String, u32)>,
+    #[command(flatten)]
+    pub node: LookArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct UpgradeArguments {
+    /// The run's number, as `millrace ps` lists it
+    #[arg(value_name = "RUN")]
+    pub run: u64,
+    /// The new pipeline: NAME.millrace.toml. It reads the files that the run was given
+    #[arg(required_unless_present = "rollback")]
+    pub file: Option<PathBuf>,
+    /// Puts a value over the file's, nested fields too: node.aggregate.n=count(*)
+    #[arg(long = "set", value_name = "NODE.FIELD=VALUE", conflicts_with = "rollback")]
+    pub set: Vec<String>,
+    /// Shows what would become of the state, and changes nothing
+    #[arg(long, conflicts_with = "rollback")]
+    pub look: bool,
+    /// Goes on without the state that the new pipeline cannot keep
+    #[arg(long, conflicts_with = "rollback")]
+    pub allow_state_loss: bool,
+    /// Takes the newest upgrade back: the pipeline and the state before it
+    #[arg(long, conflicts_with = "file")]
+    pub rollback: bool,
+    /// Lets --rollback take rows back that sinks have shown since, or show them twice
+    #[arg(long, requires = "rollback")]
+    pub allow_rewind: bool,
+    #[command(flatten)]
+    pub node: LookArguments,
+}
+
+#[derive(Debug, Args)]
 pub struct TopArguments {
     /// Looks so often, and ends
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -269,6 +322,14 @@ pub struct StudioArguments {
 /// A size with its unit, in bytes.
 pub fn size(text: &str) -> Result<u64, String> {
     ByteSize::parse(text).map(|size| size.bytes)
+}
+
+/// A node and its number of tasks.
+fn tasks_of(text: &str) -> Result<(String, u32), String> {
+    let parts = text.split_once('=').and_then(|(node, tasks)| Some((node.to_owned(), tasks.parse().ok()?)));
+    parts
+        .filter(|(node, tasks)| !node.is_empty() && (1..=1024).contains(tasks))
+        .ok_or_else(|| "write NODE=N, with 1 to 1024 tasks".to_owned())
 }
 
 /// A span of time with its unit.

@@ -14,6 +14,7 @@ mod run;
 mod savepoint;
 mod studio;
 mod trust;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -68,6 +69,8 @@ async fn carry_out(command: Command) -> u8 {
         Command::Status(arguments) => cluster::status(arguments).await,
         Command::Logs(arguments) => cluster::logs(arguments).await,
         Command::Stop(arguments) => cluster::stop(arguments).await,
+        Command::Scale(arguments) => cluster::scale(arguments).await,
+        Command::Upgrade(arguments) => upgrade::upgrade(arguments).await,
         Command::Top(arguments) => cluster::top(arguments).await,
         Command::Studio(arguments) => studio::serve(arguments).await,
     };

@@ -68,6 +68,7 @@ impl Engine {
                 memory_bytes: memory_bytes(),
                 health: None,
                 control: false,
+                changes: true,
             },
             limits: options.limits,
             run_folder: options.run_folder,

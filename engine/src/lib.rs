@@ -7,6 +7,7 @@ mod clashes;
 pub mod engine;
 pub mod inspect;
 mod launcher;
+mod local_run;
 pub mod savepoint;
 mod state_place;
 mod vitals;

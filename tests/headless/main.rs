@@ -13,6 +13,8 @@ mod estimates;
 mod extremes;
 mod kept_rows;
 mod lateness;
+mod rescale;
 mod seen;
 mod trust;
+mod upgrade;
 mod windows;

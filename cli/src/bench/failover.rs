@@ -28,13 +28,13 @@ use super::runner::Folder;
 
 const MEMBERS: usize = 3;
 /// What a key takes of the state, about.
-const BYTES_PER_KEY: u64 = 80;
+pub const BYTES_PER_KEY: u64 = 80;
 /// Of so many losses more one is of a member that is stopped instead of killed: it takes as long as a leader waits.
 const KILLS_FOR_A_SILENT_ONE: usize = 6;
 /// The number of the first event of those that come by the clock; those that fill the state are below.
 const FIRST_SHOWN: u64 = 10_000_000_000;
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What becomes of a member.
@@ -119,7 +119,7 @@ impl Process {
     }
 }
 
-fn pipeline(keys: u64, every: field::Duration) -> String {
+pub fn pipeline(keys: u64, every: field::Duration) -> String {
     // Of fifty events 46 are bids.
     let events = keys * 50 / 46;
     format!(
@@ -136,11 +136,11 @@ fn pipeline(keys: u64, every: field::Duration) -> String {
 }
 
 /// A run whose members are lost one after the other.
-struct Run {
-    client: EngineClient,
-    job: JobId,
+pub struct Run {
+    pub client: EngineClient,
+    pub job: JobId,
     /// The greatest number that was shown.
-    newest: i64,
+    pub newest: i64,
 }
 
 /// What came of a loss.
@@ -150,10 +150,9 @@ struct Recovered {
 }
 
 impl Run {
-    async fn start(leader: &Process, text: String, folder: &Path) -> anyhow::Result<Run> {
-        let client = connect(&leader.address, &leader.token).await?;
+    pub async fn start(client: EngineClient, text: String, folder: &Path, parallelism: u32) -> anyhow::Result<Run> {
         let files = Arc::new(Files::for_folder(folder, &[]).context("the bench's folder cannot be used")?);
-        let options = RunOptions { parallelism: Some(MEMBERS as u32), replay: true, ..RunOptions::default() };
+        let options = RunOptions { parallelism: Some(parallelism), replay: true, ..RunOptions::default() };
         let deployment = Deployment { name: "bench.millrace.toml".to_owned(), text, env: Default::default(), options };
         let job = client.deploy(deployment, files, RunFiles::default()).await.context("the pipeline does not start")?;
         client.watch_figures(job, LOOK).await?;
@@ -162,7 +161,7 @@ impl Run {
     }
 
     /// Waits until the figures are as they should be. Rows that are shown meanwhile are taken.
-    async fn until<T>(&mut self, what: &str, is_there: impl Fn(&JobFigures) -> Option<T>) -> anyhow::Result<T> {
+    pub async fn until<T>(&mut self, what: &str, is_there: impl Fn(&JobFigures) -> Option<T>) -> anyhow::Result<T> {
         let mut view = self.client.view(self.job).context("the run is not known")?;
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -183,7 +182,7 @@ impl Run {
     }
 
     /// Waits for an epoch that began after this was asked.
-    async fn epoch(&mut self) -> anyhow::Result<u64> {
+    pub async fn epoch(&mut self) -> anyhow::Result<u64> {
         let newest = |figures: &JobFigures| figures.epochs.last().map_or(0, |epoch| epoch.epoch);
         let now = self.until("figures", |figures| Some(newest(figures))).await?;
         let complete = |figures: &JobFigures| {
@@ -194,7 +193,7 @@ impl Run {
     }
 
     /// Lets some time go by. Rows that are shown meanwhile are taken.
-    async fn rest(&mut self, time: Duration) -> anyhow::Result<()> {
+    pub async fn rest(&mut self, time: Duration) -> anyhow::Result<()> {
         let until = tokio::time::Instant::now() + time;
         loop {
             tokio::select! {
@@ -238,7 +237,7 @@ impl Run {
 }
 
 /// The greatest number of the rows that are shown next. Dropping the future loses none.
-async fn shown(client: &EngineClient) -> anyhow::Result<i64> {
+pub async fn shown(client: &EngineClient) -> anyhow::Result<i64> {
     loop {
         let item = client.next_data().await.context("the leader is gone")?;
         let DataPayload::Rows(batch) = item.payload else { continue };
@@ -248,16 +247,17 @@ async fn shown(client: &EngineClient) -> anyhow::Result<i64> {
     }
 }
 
+/// Of sorted times, the least that such a part of them is no longer than.
+pub fn part(times: &[f64], part: f64) -> f64 {
+    let at = (times.len() as f64 * part).ceil() as usize;
+    times.get(at.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
 fn times(recovered: &[Recovered]) -> Times {
     let sorted = |of: fn(&Recovered) -> Duration| {
         let mut times: Vec<f64> = recovered.iter().map(|recovered| of(recovered).as_secs_f64() * 1e3).collect();
         times.sort_by(f64::total_cmp);
         times
-    };
-    // The least that so many of them are no longer than.
-    let part = |times: &[f64], part: f64| {
-        let at = (times.len() as f64 * part).ceil() as usize;
-        times.get(at.saturating_sub(1)).copied().unwrap_or(f64::NAN)
     };
     let (first, new) = (sorted(|recovered| recovered.first_row), sorted(|recovered| recovered.new_row));
     Times {
@@ -282,7 +282,8 @@ pub async fn failover(setting: &Setting) -> anyhow::Result<Failover> {
     for _ in 0..MEMBERS {
         members.push_back(Process::member(folder.path(), &leader).await?);
     }
-    let mut run = Run::start(&leader, pipeline(keys, every), folder.path()).await?;
+    let client = connect(&leader.address, &leader.token).await?;
+    let mut run = Run::start(client, pipeline(keys, every), folder.path(), MEMBERS as u32).await?;
     let full =
         |figures: &JobFigures| figures.nodes.get(&NodeId::new("work")).filter(|work| work.state_rows >= keys).map(|work| work.state_bytes);
     let state_bytes = run.until("all keys had come", full).await?;

@@ -13,6 +13,7 @@ mod live;
 mod nexmark;
 mod prepared;
 mod process;
+mod rescale;
 mod runner;
 mod spread;
 mod state;
@@ -35,7 +36,7 @@ use tell::tell;
 use workload::Over;
 
 /// Benches that are not a workload.
-const OTHERS: [(&str, &str); 8] = [
+const OTHERS: [(&str, &str); 9] = [
     ("latency", "how late results are at half the highest rate of `tumble`, or at --pace"),
     ("start", "from the deployment of a pipeline to its first row"),
     ("idle", "processor and memory of one pipeline to which nothing comes, and of a thousand"),
@@ -43,6 +44,7 @@ const OTHERS: [(&str, &str); 8] = [
     ("restore", "from the start of an engine to the first row of a run with --state-bytes in its epoch"),
     ("failover", "from the kill of a node that takes part in a run to the next row, with --state-bytes of state; --repeat says how often"),
     ("edge", "bytes a second on an edge between two processes, beside a bare WebSocket, and how long a small batch is on its way"),
+    ("rescale", "how long a run with --state-bytes of state pauses that goes on in twice as many tasks, or half; --repeat says how often"),
     ("spill", "the rate with --state-bytes of state under a --budget, beside that in memory"),
 ];
 
@@ -70,7 +72,7 @@ pub struct BenchArguments {
     /// Where rows come from
     #[arg(long, value_enum, default_value_t = From::Memory)]
     pub from: From,
-    /// How often a rate is measured, of which the median counts, or a node killed; 3, for `failover` 30 if absent
+    /// How often a rate is measured, of which the median counts, a node killed or a run rescaled; 3, for `failover` 30, for `rescale` 10 if absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
     pub repeat: Option<u32>,
     /// For `latency`: rows a second, instead of half the highest rate
@@ -79,10 +81,10 @@ pub struct BenchArguments {
     /// Compares the results with DuckDB's, and measures nothing
     #[arg(long)]
     pub check: bool,
-    /// How often an epoch begins; none does if absent, but for `checkpoint` (10s), `restore` and `failover` (2s)
+    /// How often an epoch begins; none does if absent, but for `checkpoint` (10s), `restore`, `failover` and `rescale` (2s)
     #[arg(long, value_name = "DURATION", value_parser = field::Duration::parse)]
     pub checkpoint_every: Option<field::Duration>,
-    /// About how much state there is; 1GB, for `spill` 8GB, for `failover` 100MB if absent
+    /// About how much state there is; 1GB, for `spill` 8GB, for `failover` and `rescale` 100MB if absent
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub state_bytes: Option<u64>,
     /// For `spill`: how much of it memory may hold; an eighth if absent
@@ -136,7 +138,7 @@ impl Setting {
         };
         let state_bytes = arguments.state_bytes.unwrap_or(match name {
             "spill" => 8_000_000_000,
-            "failover" => 100_000_000,
+            "failover" | "rescale" => 100_000_000,
             _ => 1_000_000_000,
         });
         Setting {
@@ -145,7 +147,11 @@ impl Setting {
             keys: arguments.keys,
             batch_rows: arguments.batch_rows.next_multiple_of(table::ROWS_PER_STEP),
             from: arguments.from,
-            repeat: arguments.repeat.unwrap_or(if name == "failover" { 30 } else { 3 }),
+            repeat: arguments.repeat.unwrap_or(match name {
+                "failover" => 30,
+                "rescale" => 10,
+                _ => 3,
+            }),
             pace: arguments.pace,
             checkpoint_every: arguments.checkpoint_every,
             state_bytes,
@@ -176,6 +182,7 @@ pub async fn bench(arguments: BenchArguments) -> anyhow::Result<u8> {
         ("failover", _) => tell(&failover::failover(&setting).await?, json),
         ("edge", _) if arguments.far => edge::far().await,
         ("edge", _) => tell(&edge::edge(&setting).await?, json),
+        ("rescale", _) => tell(&rescale::rescale(&setting).await?, json),
         ("spill", _) => tell(&state::spill(&setting).await?, json),
         _ => {
             complain(format_args!("error: there is no bench `{name}`; `millrace bench --list` names them"));

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::edge::Edge;
 use super::failover::{Failover, Times};
 use super::live::{Idle, Latency, Start};
+use super::rescale::Rescale;
 use super::state::{Checkpoint, Restore, Spill};
 use super::throughput::{Agreement, Throughput};
 use crate::output::say;
@@ -171,6 +172,21 @@ impl Lines for Edge {
             line("one edge, TLS", rate(self.edge_tls_bytes_per_second, "that", self.edge_of_bare_tls)),
             line("a small batch", format!("p50 {}, p99 {}", milliseconds(self.one_way_p50_ms), milliseconds(self.one_way_p99_ms))),
             line("a small batch, TLS", format!("p99 {}", milliseconds(self.one_way_tls_p99_ms))),
+        ]
+    }
+}
+
+impl Lines for Rescale {
+    fn lines(&self) -> Vec<[String; 2]> {
+        let state = format!("{} of state, {} on disk", mebibytes(Some(self.state_bytes)), mebibytes(Some(self.epoch_bytes)));
+        let load = self.load.map(|load| unless_untold(load, "")).map(|load| load.trim_end().to_owned()).join(", afterwards ");
+        let [few, many] = self.tasks;
+        let [p50, p95, max] = [self.pause_p50_ms, self.pause_p95_ms, self.pause_max_ms].map(milliseconds);
+        vec![
+            line("rescale", format!("{} times from {few} tasks to {many} and back, {state}", self.times)),
+            line("pause", format!("p50 {p50}, p95 {p95}, max {max}")),
+            line("no row shown", format!("p50 {}, p95 {}", milliseconds(self.gap_p50_ms), milliseconds(self.gap_p95_ms))),
+            line("load of the machine", load),
         ]
     }
 }

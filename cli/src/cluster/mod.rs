@@ -1,4 +1,4 @@
-//! `millrace ps`, `status`, `logs`, `stop` and `top`: what a node says of its cluster, on a terminal.
+//! `millrace ps`, `status`, `logs`, `stop`, `scale` and `top`: what a node says of its cluster and does with its runs, on a terminal.
 
 mod columns;
 pub mod words;
@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use millrace_engine::cluster::EngineClient;
+use millrace_engine::model::NodeId;
+use millrace_engine::wire::change::Scale;
 use millrace_engine::wire::cluster::{Cluster, ClusterJob, Incident};
 use millrace_engine::wire::message::{JobId, StopMode};
 use serde::Serialize;
 
-use crate::arguments::{LookArguments, StopArguments, TopArguments};
+use crate::arguments::{LookArguments, ScaleArguments, StopArguments, TopArguments};
 use crate::exit;
 use crate::interrupt::interrupted;
 use crate::output::{complain, say};
@@ -65,6 +67,23 @@ pub async fn stop(arguments: StopArguments) -> anyhow::Result<u8> {
         Some(seen) if arguments.node.json => say(serde_json::to_string(&seen)?)?,
         None if arguments.node.json => say("null")?,
         seen => say(words::ended(job, seen.as_ref()))?,
+    }
+    Ok(exit::DONE)
+}
+
+/// Has a run go on in other numbers of tasks, and waits until its rows flow again.
+pub async fn scale(arguments: ScaleArguments) -> anyhow::Result<u8> {
+    let Some(client) = session(&arguments.node).await? else { return Ok(exit::FAILED) };
+    let nodes = arguments.nodes.into_iter().map(|(node, tasks)| (NodeId::new(node), tasks)).collect();
+    let scaled = client.scale(JobId(arguments.run), Scale { parallelism: arguments.parallelism, nodes }).await;
+    client.leave().await;
+    match scaled {
+        Ok(change) if arguments.node.json => say(serde_json::to_string(&change)?)?,
+        Ok(change) => say(format_args!("run {} {}", arguments.run, change.in_words()))?,
+        Err(error) => {
+            complain(format_args!("error: {error}"));
+            return Ok(exit::FAILED);
+        }
     }
     Ok(exit::DONE)
 }
@@ -142,7 +161,7 @@ async fn look<T: Serialize + ?Sized>(arguments: &LookArguments, show: impl FnOnc
 }
 
 /// A session with the node; none if it cannot be reached, which has been said.
-async fn session(node: &LookArguments) -> anyhow::Result<Option<EngineClient>> {
+pub async fn session(node: &LookArguments) -> anyhow::Result<Option<EngineClient>> {
     match reach(&node.on, node.token_file.as_deref()).await? {
         Ok(client) => Ok(Some(client)),
         Err(problem) => {

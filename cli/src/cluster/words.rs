@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use millrace_engine::model::Timestamp;
+use millrace_engine::wire::change::ChangeFigures;
 use millrace_engine::wire::cluster::{Cluster, ClusterJob, ClusterNode, ControlLook, ControlNode, Happening, Incident, Standing};
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::JobId;
@@ -123,7 +124,9 @@ fn runs_since(cluster: &Cluster, before: Option<&Cluster>) -> String {
             grouped(job.rows_in),
             grouped(rate(job, before.and_then(|before| before.jobs.iter().find(|other| other.job == job.job)))),
             job.epoch.map_or_else(|| "-".to_owned(), grouped),
+            if job.parallelism == 0 { "-".to_owned() } else { job.parallelism.to_string() },
             where_it_runs(job),
+            job.change.as_ref().map_or_else(String::new, changed),
         ]
     };
     let titles = [
@@ -134,9 +137,19 @@ fn runs_since(cluster: &Cluster, before: Option<&Cluster>) -> String {
         ("ROWS", Right),
         ("ROWS/S", Right),
         ("EPOCH", Right),
+        ("PARALLEL", Right),
         ("TASKS BY NODE", Left),
+        ("LAST CHANGE", Left),
     ];
     table(&titles, &cluster.jobs.iter().map(line).collect::<Vec<_>>())
+}
+
+/// `rescaled from 2 to 4 at epoch 17, paused 83 ms`
+fn changed(change: &ChangeFigures) -> String {
+    match (change.epoch, change.pause_us) {
+        (Some(epoch), Some(pause_us)) => format!("{} at epoch {epoch}, paused {} ms", change.what, pause_us.div_ceil(1_000)),
+        _ => format!("{}: under way", change.what),
+    }
 }
 
 /// Rows a second since the look before, else since the run began.
@@ -234,6 +247,8 @@ mod tests {
             quarantined: 0,
             epoch: Some(4),
             places,
+            parallelism: 2,
+            change: None,
         }
     }
 

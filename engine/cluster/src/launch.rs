@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_model::{Diagnostics, NodeId, PortRef, Schema};
+use millrace_model::{Diagnostic, Diagnostics, NodeId, PortRef, Schema};
 use millrace_runtime::Batch;
 use millrace_runtime::connector::ResultSink;
 use millrace_runtime::files::Files;
 use millrace_runtime::share::{FarLeader, ShareStart};
 use millrace_state::store::Store;
+use millrace_wire::change::{Changed, SavepointTaken, Scale, Upgraded};
 use millrace_wire::figures::{JobFigures, RunState, Summary};
 use millrace_wire::message::{Deployment, Failure, JobId, Notice, StopMode};
 use tokio::sync::watch;
@@ -46,6 +47,18 @@ pub trait Run: Send + Sync {
 
     /// Fails its tasks as a crash would.
     fn kill(&self);
+
+    /// Goes on in other numbers of tasks. Returns once rows flow again, or with why it cannot be.
+    async fn rescale(&self, scale: Scale) -> Result<Changed, Diagnostic>;
+
+    /// Keeps its state under a name. Returns once that is at rest, or with why it cannot be.
+    async fn savepoint(&self, name: &str) -> Result<SavepointTaken, Diagnostic>;
+
+    /// Goes on as another pipeline. Returns once rows flow again, or with why it cannot be; `looks_only`: with what it would keep.
+    async fn upgrade(&self, deployment: Deployment, looks_only: bool) -> Result<Upgraded, Diagnostics>;
+
+    /// Takes the newest upgrade back. Returns once rows flow again, or with why it cannot be.
+    async fn roll_back(&self, allow_rewind: bool) -> Result<Changed, Diagnostic>;
 
     fn figures(&self) -> JobFigures;
 

@@ -8,6 +8,7 @@ use millrace_cluster::link::{Answer, link};
 use millrace_cluster::share::{Enlistment, enlist};
 use millrace_cluster::socket::Credential;
 use millrace_cluster::{EngineClient, Node, RunFiles};
+use millrace_wire::change::Scale;
 use millrace_wire::cluster::{Cluster, Standing, happenings};
 use millrace_wire::figures::RunState;
 use millrace_wire::message::*;
@@ -79,7 +80,7 @@ async fn a_node_that_joins_again_from_one_address_is_one_node_and_another_member
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_is_listed_to_others_who_may_stop_it_and_nothing_else() {
+async fn a_run_is_listed_to_others_who_may_stop_and_change_it_and_nothing_else() {
     let (node, _) = node().await;
     let (owner, other) = (session(&node).await, session(&node).await);
     let (_folder, files) = project(10);
@@ -87,6 +88,11 @@ async fn a_run_is_listed_to_others_who_may_stop_it_and_nothing_else() {
     let listed = other.cluster(0).await.unwrap().unwrap().jobs;
     assert_eq!(listed.iter().map(|seen| (seen.job, seen.name.as_str())).collect::<Vec<_>>(), [(job, "x")]);
     assert_eq!(other.kill(job).await.unwrap_err().code(), "MR0620");
+    let to = |parallelism| Scale { parallelism, ..Scale::default() };
+    assert_eq!(other.scale(job, to(Some(4))).await.unwrap().what, "rescaled from 1 to 4");
+    assert_eq!(other.scale(job, to(None)).await.unwrap_err().code(), "MR0436");
+    assert_eq!(other.savepoint(job, "monday").await.unwrap().name, "monday");
+    assert_eq!(other.roll_back(job, false).await.unwrap_err().code(), "MR0436");
     other.stop(job, StopMode::Drain).await.unwrap();
     assert_eq!(owner.wait(job).await.unwrap().state, RunState::Stopped);
     owner.forget(job).await.unwrap();
@@ -109,6 +115,23 @@ async fn a_peer_of_the_release_before_is_not_asked_what_it_would_not_understand(
     });
     assert_eq!(client.cluster(0).await.unwrap(), None);
     assert_eq!(client.cluster(0).await.unwrap(), None);
+    drop(client);
+    assert_eq!(old.await.unwrap(), None, "it was asked nothing else");
+}
+
+#[tokio::test]
+async fn a_peer_of_the_release_before_is_asked_to_change_no_run() {
+    let (client, mut host) = link();
+    let client = EngineClient::new(client, Disk::Apart);
+    let old = tokio::spawn(async move {
+        let asked = host.requests.recv().await.unwrap();
+        let told = r#"{"version":"0","protocol":2,"cores":1,"memory_bytes":1,"health":{"started_us":1,"memory_bytes":1}}"#;
+        let reply = Reply::Description(serde_json::from_str(told).unwrap());
+        host.answers.send(Answer::Reply { id: asked.id, reply }).await;
+        host.requests.recv().await.map(|asked| asked.request)
+    });
+    let error = client.scale(JobId(1), Scale { parallelism: Some(2), ..Scale::default() }).await.unwrap_err();
+    assert!(error.code() == "MR0602" && error.to_string().contains("earlier release"), "{error}");
     drop(client);
     assert_eq!(old.await.unwrap(), None, "it was asked nothing else");
 }

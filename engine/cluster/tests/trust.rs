@@ -17,7 +17,8 @@ use millrace_cluster::trust::{
     enrol, folder_in, handshake, member, new_key, renew, session_config,
 };
 use millrace_cluster::{ClientError, Contact, Credential, EngineClient, Node, NodeOptions, RunFiles, serve};
-use millrace_wire::message::StopMode;
+use millrace_wire::change::Scale;
+use millrace_wire::message::{JobId, StopMode};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -328,6 +329,8 @@ async fn a_role_covers_what_it_says_and_no_more_and_each_request_is_told_of() {
             Err(error) if !may_run => assert_eq!(error.code(), "MR0619", "{error}"),
             other => panic!("{role}: {other:?}"),
         }
+        let scaled = client.scale(JobId(4711), Scale { parallelism: Some(2), ..Scale::default() }).await.unwrap_err();
+        assert_eq!(scaled.code(), if may_run { "MR0620" } else { "MR0619" }, "{role}");
         let own = Enlistment { address: "wss://127.0.0.1:1".to_owned(), token: None, slots: 1 };
         let shown = Credential::Certificate { identity: member.clone(), expected: None };
         let code = enlist(&cluster.address(), &shown, &own).await.err().unwrap().code().to_owned();

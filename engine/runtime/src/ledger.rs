@@ -24,6 +24,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// Enters that all sinks have committed an epoch, if that can be entered now.
     async fn committed(&self, run: RunId, epoch: u64);
 
+    /// Enters that the run goes back to an epoch before those that were entered, and gives up what came after it. Waits as [`Ledger::complete`] does.
+    ///
+    /// # Errors
+    /// If this generation may enter nothing any more.
+    async fn rewind(&self) -> Result<(), Fenced>;
+
     /// The run has come to its end.
     async fn ended(&self, state: RunState);
 }

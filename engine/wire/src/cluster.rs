@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use millrace_model::NodeId;
 use serde::{Deserialize, Serialize};
 
+use crate::change::ChangeFigures;
 use crate::figures::RunState;
 use crate::message::JobId;
 
@@ -155,6 +156,12 @@ pub struct ClusterJob {
     pub epoch: Option<u64>,
     /// By node of the pipeline: the member that runs each of its tasks, by the task's number.
     pub places: BTreeMap<NodeId, Vec<u32>>,
+    /// Tasks of every node that does not say otherwise; 0 where it was not told.
+    #[serde(default)]
+    pub parallelism: u32,
+    /// Its newest change while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeFigures>,
 }
 
 /// What happened to nodes and runs, oldest first. Bounded: the oldest go.
@@ -210,6 +217,11 @@ pub mod happenings {
     pub const CHECKPOINT_FAILED: &str = "checkpoint_failed";
     /// A run begins again after a failure.
     pub const RESTARTED: &str = "restarted";
+    /// A run goes on in other numbers of tasks, as somebody asked it to.
+    pub const RESCALED: &str = "rescaled";
+    /// A run goes on as another pipeline, or as the one before again.
+    pub const UPGRADED: &str = "upgraded";
+    pub const ROLLED_BACK: &str = "rolled_back";
     /// Its rows flow again.
     pub const RUNNING: &str = "running";
     /// A run has failed for good.

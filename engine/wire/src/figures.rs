@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use millrace_model::{NodeId, PortRef, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::change::ChangeFigures;
+
 /// One node, all its tasks together. The law of rows: `rows_in = accepted + filtered + late + quarantined`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeFigures {
@@ -159,6 +161,12 @@ pub struct JobFigures {
     /// The newest epochs of a run that is kept, oldest first. A peer of the release before sends none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub epochs: Vec<EpochFigures>,
+    /// Tasks of every node that does not say otherwise. A peer of the release before tells none.
+    #[serde(default)]
+    pub parallelism: u32,
+    /// The newest change of the run while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeFigures>,
 }
 
 /// The end of a run, in the shape that `run --json` prints.

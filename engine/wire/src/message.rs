@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use millrace_model::{Diagnostic, NodeId, PortRef, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::change::{Changed, SavepointTaken, Scale, Upgraded};
 use crate::cluster::{Cluster, Health};
 use crate::figures::{JobFigures, RunState, Summary};
 
@@ -122,6 +123,33 @@ pub enum Request {
     Kill {
         job: JobId,
     },
+    /// Has a run, of this session or of another, go on in other numbers of tasks. Reply: `Changed`, once its rows flow again. A peer whose
+    /// description does not tell that it can change runs would end the session.
+    Scale {
+        job: JobId,
+        scale: Scale,
+    },
+    /// Keeps the state of a run, of this session or of another, under a name. Reply: `Savepoint`, once it is at rest. As with `Scale`, not every peer
+    /// knows it.
+    Savepoint {
+        job: JobId,
+        name: String,
+    },
+    /// Has a run, of this session or of another, go on as another pipeline, in the files that it was staged with. Reply: `Upgraded`, once its rows
+    /// flow again, or `Rejected`; `looks_only`: what it would keep. As with `Scale`, not every peer knows it.
+    Upgrade {
+        job: JobId,
+        deployment: Deployment,
+        #[serde(default)]
+        looks_only: bool,
+    },
+    /// Takes the newest upgrade of a run back, to the savepoint that was taken for it. Reply: `Changed`; refused with what sinks have shown since, unless
+    /// that may be taken back.
+    RollBack {
+        job: JobId,
+        #[serde(default)]
+        allow_rewind: bool,
+    },
     /// Sends [`Event::Figures`] this often; 0 ends it.
     WatchFigures {
         job: JobId,
@@ -216,6 +244,15 @@ pub enum Reply {
     Pong {
         sent_us: u64,
     },
+    Changed {
+        change: Changed,
+    },
+    Savepoint {
+        savepoint: SavepointTaken,
+    },
+    Upgraded {
+        upgraded: Upgraded,
+    },
     Cluster {
         cluster: Box<Cluster>,
     },
@@ -237,6 +274,9 @@ pub struct EngineDescription {
     /// Whether it is of a control group.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub control: bool,
+    /// Whether it can change runs that are under way. A peer of the release before cannot.
+    #[serde(default)]
+    pub changes: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -279,7 +319,8 @@ pub struct Notice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
     /// A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `window`, `failed`,
-    /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`.
+    /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`, `rescaled`,
+    /// `upgraded`, `rolled_back`, `change_refused`.
     pub kind: String,
     /// In words.
     pub message: String,

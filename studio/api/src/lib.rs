@@ -53,6 +53,6 @@ pub use message::{
 };
 pub use rows::{RowsFrame, RowsPage, RowsSubject};
 pub use run::{
-    Bottleneck, Checkpoint, CheckpointOutcome, Differs, EdgeFigures, Figures, NodeFigures, Notice, Reconnecting, RunInfo, RunPhase,
-    Savepoint, WaitedFor,
+    Bottleneck, Checkpoint, CheckpointOutcome, Differs, EdgeFigures, Figures, NodeFigures, Notice, Reconnecting, RunChange, RunInfo,
+    RunPhase, Savepoint, WaitedFor,
 };

@@ -1,5 +1,7 @@
 //! The envelopes: requests with their replies, and events.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ts_rs::TS;
@@ -124,6 +126,15 @@ pub enum Request {
     Restart,
     /// Fails the tasks of the run as a crash would, to see it go on from its last checkpoint.
     Kill,
+    /// Has the run go on in other numbers of tasks: of every node that does not say otherwise, or of some by name. `Done` says that it was asked
+    /// for; the figures and a notice tell what came of it.
+    Rescale {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        parallelism: Option<u32>,
+        #[serde(default)]
+        nodes: BTreeMap<String, u32>,
+    },
     /// Takes a savepoint of the run under that name. `Done` says that it was asked for; a notice tells when it is there.
     Savepoint {
         name: String,

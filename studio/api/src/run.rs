@@ -108,6 +108,12 @@ pub struct Figures {
     pub quarantined: f64,
     /// The newest checkpoints, oldest first; none of a run that is not kept.
     pub checkpoints: Vec<Checkpoint>,
+    /// Tasks of every node that does not say otherwise; 0 where the target does not tell.
+    pub parallelism: u32,
+    /// The newest change of the run while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub change: Option<RunChange>,
     /// 0 to 1, where all sources are bounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
@@ -159,6 +165,21 @@ pub enum CheckpointOutcome {
     Failed,
     /// The run's last checkpoint took its place.
     Superseded,
+}
+
+/// A change of a run while it is under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct RunChange {
+    /// In words: `rescaled from 2 to 4`.
+    pub what: String,
+    /// The checkpoint at which the run went over; none as long as it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub epoch: Option<f64>,
+    /// How long nothing was read; none as long as no row has come since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub pause_ms: Option<f64>,
 }
 
 /// State that was kept under a name.

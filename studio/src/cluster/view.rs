@@ -241,6 +241,8 @@ mod tests {
             quarantined: 0,
             epoch: None,
             places: BTreeMap::new(),
+            parallelism: 2,
+            change: None,
         };
         let nodes = vec![node(0, None, Standing::Leads), node(2, Some("ws://b:1"), Standing::Joined)];
         News::Look(Box::new(wire::Cluster { at_us: 9_000, nodes, links: Vec::new(), jobs: vec![job], timeline, control: None }))

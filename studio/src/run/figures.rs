@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use millrace_engine::model::{NodeDecl, NodeId, Pipeline, Timestamp};
+use millrace_engine::wire::change::ChangeFigures;
 use millrace_engine::wire::figures::{EdgeFigures as Edge, EpochFigures, EpochOutcome, EpochPhase, JobFigures, NodeFigures as Node};
-use millrace_studio_api::{Bottleneck, Checkpoint, CheckpointOutcome, EdgeFigures, Figures, NodeFigures, WaitedFor};
+use millrace_studio_api::{Bottleneck, Checkpoint, CheckpointOutcome, EdgeFigures, Figures, NodeFigures, RunChange, WaitedFor};
 
 /// Makes rates out of two looks at a run.
 #[derive(Debug, Default)]
@@ -52,6 +53,8 @@ impl Rates {
             late: now.nodes.values().map(|node| node.late).sum::<u64>() as f64,
             quarantined: now.nodes.values().map(|node| node.quarantined).sum::<u64>() as f64,
             checkpoints: now.epochs.iter().map(checkpoint).collect(),
+            parallelism: now.parallelism,
+            change: now.change.as_ref().map(change),
             progress: share_done(source_figures().map(|(_, figures)| figures)),
             nodes,
         }
@@ -111,6 +114,10 @@ fn node_figures(now: &Node, before: &Node, seconds: f64, waits_for: Option<Strin
         waits_for,
         progress: now.progress.filter(|progress| progress.total > 0).map(|progress| progress.done as f64 / progress.total as f64),
     }
+}
+
+fn change(of: &ChangeFigures) -> RunChange {
+    RunChange { what: of.what.clone(), epoch: of.epoch.map(|epoch| epoch as f64), pause_ms: of.pause_us.map(|us| us as f64 / 1e3) }
 }
 
 fn checkpoint(epoch: &EpochFigures) -> Checkpoint {

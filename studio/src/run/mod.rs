@@ -44,6 +44,10 @@ pub enum Told {
     NoSavepoint {
         problem: Diagnostic,
     },
+    /// A change that was asked for came to nothing.
+    NotChanged {
+        why: String,
+    },
 }
 
 /// A client without its insides, so that [`Told`] can be printed.

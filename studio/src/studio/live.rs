@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millrace_engine::cluster::{Contact, DataItem, EngineClient, RunFiles};
 use millrace_engine::model::Diagnostic;
 use millrace_engine::runtime::files::Files;
+use millrace_engine::wire::change::Scale;
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::{DataHeader, Deployment, Event as EngineEvent, JobId, NoticeSeverity, RunOptions, StopMode};
 use millrace_studio_api::{ApiError, Event, Finding, RunPhase, Severity};
@@ -111,6 +112,10 @@ impl Studio {
             Told::Contact(contact) => self.contact(&contact),
             Told::Lost { why } => self.contact_lost(&why),
             Told::NoSavepoint { problem } => self.no_savepoint(&problem),
+            Told::NotChanged { why } => {
+                self.toast(Severity::Error, why.clone());
+                self.notice(now_ms(), Severity::Error, None, "rescaled", why, 1);
+            }
         }
     }
 
@@ -172,6 +177,10 @@ impl Studio {
                     NoticeSeverity::Warning => Severity::Warning,
                     NoticeSeverity::Error => Severity::Error,
                 };
+                if notice.kind == "rescaled" {
+                    // Somebody waits for it, on whatever screen.
+                    self.toast(severity, notice.message.clone());
+                }
                 let node = notice.node.map(|node| node.to_string());
                 self.notice(notice.at_us as f64 / 1e3, severity, node, &notice.kind, notice.message, notice.count);
             }
@@ -277,6 +286,22 @@ impl Studio {
         tokio::spawn(async move {
             if let Err(error) = client.kill(job).await {
                 tracing::warn!(%error, "a run could not be killed");
+            }
+        });
+        Ok(())
+    }
+
+    /// Has it go on in other numbers of tasks. The answer is not waited for: its figures and notices tell, or why nothing came of it.
+    pub(super) fn rescale_run(&self, scale: Scale) -> Result<(), ApiError> {
+        let running = self.run.as_ref().filter(|run| run.phase == RunPhase::Running);
+        let found = running.and_then(|run| Some((run.number, run.client.clone()?, run.job?)));
+        let (number, client, job) = found.ok_or_else(|| api_error("no_run", "nothing runs"))?;
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let Err(error) = client.scale(job, scale).await else { return };
+            if let Some(commands) = commands.upgrade() {
+                let told = Told::NotChanged { why: format!("not rescaled: {error}") };
+                let _ = commands.send(Command::Told { run: number, told }).await;
             }
         });
         Ok(())

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use millrace_engine::model::file::{Edit as FileEdit, EditInput, PastePlace, copy};
 use millrace_engine::model::{Diagnostic, NodeId, PortRef};
+use millrace_engine::wire::change::Scale;
 use millrace_studio_api::{API_VERSION, ApiError, CheckedField, Column, Edit, Event, Home, Reply, Request, Severity, Welcome};
 use serde_json::Value;
 
@@ -40,6 +41,10 @@ impl Studio {
             Request::Stop { abort } => self.stop_run(abort).await.map(|()| Reply::Done),
             Request::Restart => self.restart_run().await.map(|()| Reply::Done),
             Request::Kill => self.kill_run().map(|()| Reply::Done),
+            Request::Rescale { parallelism, nodes } => {
+                let nodes = nodes.into_iter().map(|(node, tasks)| (NodeId::new(node), tasks)).collect();
+                self.rescale_run(Scale { parallelism, nodes }).map(|()| Reply::Done)
+            }
             Request::Savepoint { name } => self.take_savepoint(name).map(|()| Reply::Done),
             Request::Savepoints => self.savepoints().await.map(Reply::Savepoints),
             Request::RestoreFrom { name, allow } => self.restore_from(name, allow).await.map(|()| Reply::Done),

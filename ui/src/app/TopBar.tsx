@@ -9,6 +9,7 @@ import { setState, useStore } from '../store/store';
 import { en } from '../text/en';
 import { eventClock } from '../text/format';
 import { Logo } from './Logo';
+import { Parallelism } from './Parallelism';
 import { PhaseChip } from './PhaseChip';
 
 export function TopBar(): ReactElement {
@@ -27,6 +28,7 @@ export function TopBar(): ReactElement {
       <span className="top-gap" />
       <TargetPicker />
       <PhaseChip />
+      <Parallelism />
       <EventClock />
       <RunButton />
     </header>

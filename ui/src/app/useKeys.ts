@@ -14,6 +14,7 @@ import {
   save,
   selectNothing,
   startRename,
+  stepScaling,
   stop,
   undo,
 } from '../store/actions';
@@ -43,7 +44,7 @@ function applies(command: Command, event: KeyboardEvent): boolean {
   if (dialog !== undefined || conflict !== null) return false;
   if (ANYWHERE.includes(command)) return true;
   if (document === undefined) return false;
-  if (command === 'save' || command === 'run' || command === 'stop' || command === 'undo' || command === 'redo') return true;
+  if (command === 'save' || command === 'run' || command === 'stop' || command === 'scaleUp' || command === 'scaleDown' || command === 'undo' || command === 'redo') return true;
   if (screen !== 'pipeline') return false;
   if ((command === 'copy' || command === 'cut') && window.getSelection()?.isCollapsed === false) return false;
   const inControl = event.target instanceof HTMLElement && event.target.closest('[role="tablist"], [role="listbox"], [role="menu"], .scroll, .chart-plot') !== null;
@@ -74,6 +75,10 @@ async function carryOut(command: Command): Promise<void> {
     case 'stop':
       await stop();
       return;
+    case 'scaleUp':
+    case 'scaleDown':
+      stepScaling(command === 'scaleUp' ? 1 : -1);
+      return;
     case 'copy':
       await copySelection();
       return;
@@ -84,7 +89,7 @@ async function carryOut(command: Command): Promise<void> {
       openDialog({ is: 'keys' });
       return;
     case 'escape':
-      setState({ paletteOver: false });
+      setState({ paletteOver: false, scaling: undefined });
       selectNothing();
       return;
     case 'selectAll':

@@ -20,6 +20,7 @@ export function fakeFigures(run: number, tick: number, nodes: readonly GraphNode
     late: 41,
     quarantined: 0,
     checkpoints: fakeCheckpoints(tick),
+    parallelism: 2,
     progress: 0.19,
     bottleneck: { node: 'hourly', busy_percent: 31, reason: 'is busy 31 % of the time; the nodes before it wait' },
   };

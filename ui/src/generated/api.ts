@@ -454,6 +454,14 @@ waits_for?: string, nodes: { [key in string]: NodeFigures }, edges: Array<EdgeFi
  */
 checkpoints: Array<Checkpoint>, 
 /**
+ * Tasks of every node that does not say otherwise; 0 where the target does not tell.
+ */
+parallelism: number, 
+/**
+ * The newest change of the run while it is under way.
+ */
+change?: RunChange, 
+/**
  * 0 to 1, where all sources are bounded.
  */
 progress?: number, };
@@ -753,7 +761,7 @@ export type Request = { "ask": "hello", api: number, } | { "ask": "home" } | { "
 /**
  * Whether it goes on with the typing before, so that one step of undo takes back both.
  */
-continues: boolean, } | { "ask": "undo" } | { "ask": "redo" } | { "ask": "copy", nodes: Array<string>, } | { "ask": "check_field", node: string, path: Array<string>, value: unknown, } | { "ask": "resolve_conflict", choice: ConflictChoice, } | { "ask": "run", target: string, replay: boolean, } | { "ask": "stop", abort: boolean, } | { "ask": "restart" } | { "ask": "kill" } | { "ask": "savepoint", name: string, } | { "ask": "savepoints" } | { "ask": "restore_from", name: string, allow: boolean, } | { "ask": "diff_running" } | { "ask": "tap", from: string, port: string, to: string, on: boolean, } | { "ask": "watch_chart", node: string, on: boolean, } | { "ask": "chart_rows", node: string, x_from?: number, x_to?: number, 
+continues: boolean, } | { "ask": "undo" } | { "ask": "redo" } | { "ask": "copy", nodes: Array<string>, } | { "ask": "check_field", node: string, path: Array<string>, value: unknown, } | { "ask": "resolve_conflict", choice: ConflictChoice, } | { "ask": "run", target: string, replay: boolean, } | { "ask": "stop", abort: boolean, } | { "ask": "restart" } | { "ask": "kill" } | { "ask": "rescale", parallelism?: number, nodes: { [key in string]: number }, } | { "ask": "savepoint", name: string, } | { "ask": "savepoints" } | { "ask": "restore_from", name: string, allow: boolean, } | { "ask": "diff_running" } | { "ask": "tap", from: string, port: string, to: string, on: boolean, } | { "ask": "watch_chart", node: string, on: boolean, } | { "ask": "chart_rows", node: string, x_from?: number, x_to?: number, 
 /**
  * Counted from the newest row backwards.
  */
@@ -774,6 +782,23 @@ export type RowsPage = { columns: Array<Column>, rows: Array<Array<string | null
 total: number, };
 
 export type RowsSubject = { "of": "edge", from: string, port: string, to: string, };
+
+/**
+ * A change of a run while it is under way.
+ */
+export type RunChange = { 
+/**
+ * In words: `rescaled from 2 to 4`.
+ */
+what: string, 
+/**
+ * The checkpoint at which the run went over; none as long as it has not.
+ */
+epoch?: number, 
+/**
+ * How long nothing was read; none as long as no row has come since.
+ */
+pause_ms?: number, };
 
 /**
  * The present or the last run.

@@ -12,6 +12,8 @@ export type Command =
   | 'open'
   | 'run'
   | 'stop'
+  | 'scaleUp'
+  | 'scaleDown'
   | 'find'
   | 'selectAll'
   | 'left'
@@ -52,6 +54,8 @@ export const BINDINGS: readonly Binding[] = [
   { command: 'rename', group: 'edit', shown: ['F2'], key: 'F2', inText: true },
   { command: 'run', group: 'run', shown: ['Ctrl', 'Enter'], key: 'Enter', ctrl: true, inText: true },
   { command: 'stop', group: 'run', shown: ['Ctrl', '.'], key: '.', ctrl: true, inText: true },
+  { command: 'scaleUp', group: 'run', shown: ['Ctrl', '↑'], key: 'ArrowUp', ctrl: true },
+  { command: 'scaleDown', group: 'run', shown: ['Ctrl', '↓'], key: 'ArrowDown', ctrl: true },
   { command: 'left', group: 'canvas', shown: ['←'], key: 'ArrowLeft', shift: false },
   { command: 'right', group: 'canvas', shown: ['→'], key: 'ArrowRight', shift: false },
   { command: 'up', group: 'canvas', shown: ['↑'], key: 'ArrowUp', shift: false },

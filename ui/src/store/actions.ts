@@ -108,6 +108,28 @@ export async function killRun(): Promise<void> {
   if (await send({ ask: 'kill' })) toast('info', en.savepoints.killed);
 }
 
+/** The most tasks of a node: its state is divided into so many groups of keys. */
+export const MOST_TASKS = 1_024;
+
+/** Steps the number of tasks that the run is to go on in; {@link rescale} asks for it. */
+export function stepScaling(by: number): void {
+  const { run, figures, scaling } = getState();
+  const now = figures?.parallelism ?? 0;
+  if (run?.phase !== 'running' || now === 0) return;
+  const wanted = Math.min(Math.max((scaling ?? now) + by, 1), MOST_TASKS);
+  setState({ scaling: wanted === now ? undefined : wanted });
+}
+
+/** Has the run go on in as many tasks of each node as was stepped to; an event tells how it went. */
+export async function rescale(): Promise<void> {
+  const { scaling } = getState();
+  setState({ scaling: undefined });
+  if (scaling !== undefined) await send({ ask: 'rescale', parallelism: scaling, nodes: {} });
+}
+
+/** The same for one node. */
+export const rescaleNode = (node: string, tasks: number): Promise<boolean> => send({ ask: 'rescale', nodes: { [node]: tasks } });
+
 /** Has a savepoint of the running pipeline taken; an event tells when it is there. */
 export async function takeSavepoint(name: string): Promise<void> {
   if (await send({ ask: 'savepoint', name })) toast('info', en.savepoints.asked(name));

@@ -107,7 +107,8 @@ function figures(outPerS: number): Figures {
     state_bytes: 0,
     state_disk_bytes: 0,
   };
-  return { run: 1, at_ms: 0, rows_per_s: 0, cpu_percent: 0, memory_bytes: 0, nodes: { a }, edges: [], late: 0, quarantined: 0, checkpoints: [] };
+  return { run: 1, at_ms: 0, rows_per_s: 0, cpu_percent: 0, memory_bytes: 0, nodes: { a }, edges: [], late: 0, quarantined: 0, checkpoints: [],
+  parallelism: 1 };
 }
 
 describe('notices and toasts', () => {

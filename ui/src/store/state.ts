@@ -84,6 +84,8 @@ export interface State {
   selection: Selection;
   dialog: Dialog | undefined;
   toasts: readonly Toast[];
+  /** How many tasks of each node the run is to go on in, as long as that is not asked for. */
+  scaling: number | undefined;
   /** Set where the text dock must show a place, by a click elsewhere; grows so that the same place can be asked for again. */
   reveal: { line: number; count: number };
   /** The node whose name field must take the focus. */
@@ -124,6 +126,7 @@ export const initialState: State = {
   selection: EMPTY_SELECTION,
   dialog: undefined,
   toasts: [],
+  scaling: undefined,
   reveal: { line: 0, count: 0 },
   renaming: { node: '', count: 0 },
 };

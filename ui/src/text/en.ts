@@ -1,3 +1,4 @@
+import { change } from './change';
 import { cluster } from './cluster';
 import { fieldNames } from './fieldNames';
 import { count, plural, span } from './format';
@@ -407,6 +408,7 @@ export const en = {
     times: (times: number) => `${count(times)}×`,
     severity: { info: 'Note', warning: 'Warning', error: 'Error' },
   },
+  change,
   cluster,
   status: {
     label: 'Status',
@@ -476,6 +478,8 @@ export const en = {
       open: 'Open a pipeline',
       run: 'Run',
       stop: 'Stop; again to stop at once',
+      scaleUp: 'One task more of each node of the run; Enter rescales',
+      scaleDown: 'One task less',
       find: 'Find a node',
       selectAll: 'Select all nodes',
       left: 'Select what feeds it',

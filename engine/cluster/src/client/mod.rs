@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use millrace_model::{Diagnostics, NodeId, PortRef, Schema};
+use millrace_model::{Diagnostic, Diagnostics, NodeId, PortRef, Schema};
 use millrace_runtime::files::Files;
 use millrace_runtime::share::{MemberOrder, MemberReport};
 use millrace_state::store::Store;
+use millrace_wire::change::{Changed, SavepointTaken, Scale, Upgraded};
 use millrace_wire::cluster::Cluster;
+use millrace_wire::codes;
 use millrace_wire::message::{Deployment, EngineDescription, Event, JobId, Reply, Request, RequestId, ShareId, StopMode};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -211,6 +213,52 @@ impl EngineClient {
     /// Fails a run's tasks as a crash would; its notices tell what comes of it.
     pub async fn kill(&self, job: JobId) -> Result<(), ClientError> {
         self.done(Request::Kill { job }).await
+    }
+
+    /// Has a run, of whatever session, go on in other numbers of tasks. Returns once its rows flow again.
+    pub async fn scale(&self, job: JobId, scale: Scale) -> Result<Changed, ClientError> {
+        self.knows_changes().await?;
+        match self.ask(Request::Scale { job, scale }, None).await? {
+            Reply::Changed { change } => Ok(change),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Keeps the state of a run, of whatever session, under a name.
+    pub async fn savepoint(&self, job: JobId, name: &str) -> Result<SavepointTaken, ClientError> {
+        self.knows_changes().await?;
+        match self.ask(Request::Savepoint { job, name: name.to_owned() }, None).await? {
+            Reply::Savepoint { savepoint } => Ok(savepoint),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Has a run, of whatever session, go on as another pipeline. Returns once its rows flow again; with `looks_only`, what it would keep.
+    pub async fn upgrade(&self, job: JobId, deployment: Deployment, looks_only: bool) -> Result<Upgraded, ClientError> {
+        self.knows_changes().await?;
+        match self.ask(Request::Upgrade { job, deployment, looks_only }, None).await? {
+            Reply::Upgraded { upgraded } => Ok(upgraded),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Takes the newest upgrade of a run back. `allow_rewind`: also what sinks have shown since.
+    pub async fn roll_back(&self, job: JobId, allow_rewind: bool) -> Result<Changed, ClientError> {
+        self.knows_changes().await?;
+        match self.ask(Request::RollBack { job, allow_rewind }, None).await? {
+            Reply::Changed { change } => Ok(change),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// # Errors
+    /// If the engine is of the release before, which would end the session at such a request.
+    async fn knows_changes(&self) -> Result<(), ClientError> {
+        if self.describe().await?.changes {
+            return Ok(());
+        }
+        let old = Diagnostic::error(codes::VERSION, "the node is of an earlier release, and changes no run that is under way");
+        Err(ClientError::failed(old.help("install the same release on both")))
     }
 
     /// Has figures sent this often, to be read with [`EngineClient::view`]; zero ends it.

@@ -4,6 +4,7 @@
 //! on from the same epochs are the same deployment, and the later one fences the earlier.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,7 +26,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 pub struct RunLedger {
     node: ControlNode,
     name: String,
-    generation: Generation,
+    /// As a number: it grows when the run goes back.
+    generation: AtomicU64,
 }
 
 impl RunLedger {
@@ -43,21 +45,25 @@ impl RunLedger {
         let source = Source { text: text.to_owned(), parameters: parameters.iter().cloned().collect::<BTreeMap<_, _>>() };
         let claim = Claim { node: node.name().to_owned(), nonce: rand::random(), may_rewind };
         let generation = led(node, &name, source, claim).await.map_err(|why| not_led(&name, why))?;
-        Ok(RunLedger { node: node.clone(), name, generation })
+        Ok(RunLedger { node: node.clone(), name, generation: AtomicU64::new(generation.0) })
     }
 
-    /// Enters something, and waits for as long as there is no majority.
-    async fn enter(&self, command: Command) -> Result<(), Fenced> {
+    fn generation(&self) -> Generation {
+        Generation(self.generation.load(Ordering::Acquire))
+    }
+
+    /// Enters something, and waits for as long as there is no majority. Gives the generation that it is then.
+    async fn enter(&self, command: Command) -> Result<Generation, Fenced> {
         loop {
             match self.node.group().write(command.clone()).await {
-                Ok(Answer::Done { .. } | Answer::Already { .. }) => return Ok(()),
+                Ok(Answer::Done { generation } | Answer::Already { generation }) => return Ok(generation),
                 Ok(Answer::Stale { generation }) => {
                     let led = self.node.group().read(|control| {
                         let known = control.deployments().get(&self.name)?;
                         Some(known.led.as_ref()?.by.node.clone())
                     });
                     let by = led.map_or_else(|| "another process".to_owned(), |node| format!("node {node}"));
-                    return Err(Fenced { why: format!("{by} leads it in generation {generation}, and this was {}", self.generation) });
+                    return Err(Fenced { why: format!("{by} leads it in generation {generation}, and this was {}", self.generation()) });
                 }
                 Ok(other) => return Err(Fenced { why: refused(&other) }),
                 Err(error) if error.is_retryable() => {
@@ -77,12 +83,21 @@ impl RunLedger {
 #[async_trait]
 impl Ledger for RunLedger {
     async fn complete(&self, run: RunId, epoch: u64) -> Result<(), Fenced> {
-        let (name, generation) = (self.name.clone(), self.generation);
-        self.enter(Command::Complete { name, generation, epoch: RunLedger::epoch(run, epoch) }).await
+        let (name, generation) = (self.name.clone(), self.generation());
+        self.enter(Command::Complete { name, generation, epoch: RunLedger::epoch(run, epoch) }).await.map(|_| ())
+    }
+
+    /// By a generation of its own: epochs of one only grow.
+    async fn rewind(&self) -> Result<(), Fenced> {
+        let (name, generation) = (self.name.clone(), self.generation());
+        let claim = Claim { node: self.node.name().to_owned(), nonce: rand::random(), may_rewind: true };
+        let led = self.enter(Command::Lead { name, generation, claim }).await?;
+        self.generation.store(led.0, Ordering::Release);
+        Ok(())
     }
 
     async fn committed(&self, run: RunId, epoch: u64) {
-        let (name, generation) = (self.name.clone(), self.generation);
+        let (name, generation) = (self.name.clone(), self.generation());
         let command = Command::Commit { name, generation, epoch: RunLedger::epoch(run, epoch) };
         // That sinks have committed is so, whoever hears of it: the next epoch says it anew.
         match self.node.group().write(command).await {
@@ -93,7 +108,7 @@ impl Ledger for RunLedger {
     }
 
     async fn ended(&self, state: RunState) {
-        let (name, generation) = (self.name.clone(), self.generation);
+        let (name, generation) = (self.name.clone(), self.generation());
         let command = match state {
             // Nothing is left that anybody could go on with.
             RunState::Finished => Command::Remove { name, generation },

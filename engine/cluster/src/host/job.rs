@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use millrace_model::{Diagnostic, NodeId, PortRef};
 use millrace_runtime::files::Files;
+use millrace_wire::change::Scale;
 use millrace_wire::cluster::ClusterJob;
 use millrace_wire::codes;
 use millrace_wire::figures::{EpochOutcome, JobFigures, RunState, Summary};
@@ -123,6 +124,29 @@ impl Job {
         Ok(Reply::Done)
     }
 
+    /// Has it go on in other numbers of tasks.
+    pub async fn rescale(&self, scale: Scale) -> Result<Reply, Diagnostic> {
+        Ok(Reply::Changed { change: self.running()?.rescale(scale).await? })
+    }
+
+    /// Keeps its state under a name.
+    pub async fn savepoint(&self, name: &str) -> Result<Reply, Diagnostic> {
+        Ok(Reply::Savepoint { savepoint: self.running()?.savepoint(name).await? })
+    }
+
+    /// Has it go on as another pipeline.
+    pub async fn upgrade(&self, deployment: Deployment, looks_only: bool) -> Result<Reply, Diagnostic> {
+        Ok(match self.running()?.upgrade(deployment, looks_only).await {
+            Ok(upgraded) => Reply::Upgraded { upgraded },
+            Err(found) => Reply::Rejected { diagnostics: found.items },
+        })
+    }
+
+    /// Takes its newest upgrade back.
+    pub async fn roll_back(&self, allow_rewind: bool) -> Result<Reply, Diagnostic> {
+        Ok(Reply::Changed { change: self.running()?.roll_back(allow_rewind).await? })
+    }
+
     /// Nobody will ask for this job again.
     pub fn abandon(&self) {
         self.stop(StopMode::Abort);
@@ -163,6 +187,8 @@ impl Job {
             quarantined: sum(|node| node.quarantined),
             epoch: figures.epochs.iter().filter(|epoch| epoch.outcome == EpochOutcome::Complete).map(|epoch| epoch.epoch).max(),
             places,
+            parallelism: figures.parallelism,
+            change: figures.change,
         })
     }
 

@@ -59,6 +59,11 @@ async fn send_file(staging: &Arc<Staging>, job: JobId, path: &str, at: PathBuf, 
     Ok(true)
 }
 
+/// Whether a sink keeps the file beside its output, to go on from: nobody goes on with a run whose folder is gone.
+fn is_for_later(name: &str) -> bool {
+    name.starts_with('.') && [".ready", ".done", ".tmp"].iter().any(|ending| name.ends_with(ending))
+}
+
 /// The files that the run wrote, by path relative to `root`. Links are not followed; its state goes with its folder.
 fn written(root: &Path, inputs: &BTreeMap<String, u64>) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
@@ -67,8 +72,11 @@ fn written(root: &Path, inputs: &BTreeMap<String, u64>) -> io::Result<Vec<String
         for entry in std::fs::read_dir(&folder)? {
             let entry = entry?;
             let name = entry.file_name().into_string().map_err(|name| io::Error::other(format!("{name:?} is no text")))?;
-            let path = if inside.is_empty() { name } else { format!("{inside}/{name}") };
             let kind = entry.file_type()?;
+            if kind.is_file() && is_for_later(&name) {
+                continue;
+            }
+            let path = if inside.is_empty() { name } else { format!("{inside}/{name}") };
             if kind.is_dir() && path.ends_with(".millrace/state") {
                 continue;
             }

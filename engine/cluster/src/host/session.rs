@@ -264,6 +264,18 @@ impl Session {
                 job.stop(mode);
                 Reply::Done
             }),
+            Request::Scale { job, .. } | Request::Savepoint { job, .. } | Request::Upgrade { job, .. } | Request::RollBack { job, .. } => {
+                match self.host.job(job) {
+                    Some(job) => {
+                        tokio::spawn(async move {
+                            let changed = change(&job, request).await;
+                            self.reply(id, changed).await;
+                        });
+                        return;
+                    }
+                    None => Err(no_job(job)),
+                }
+            }
             Request::Kill { job } => self.known(job).and_then(|job| job.kill()),
             Request::WatchFigures { job, every_ms } => self.known(job).and_then(|job| {
                 let every = Duration::from_millis(u64::from(every_ms));
@@ -303,5 +315,16 @@ impl Session {
                     .map(|staging| Place::Own(Arc::new(staging)))
             }
         }
+    }
+}
+
+/// Carries out what changes a run that is under way, which takes an epoch and more.
+async fn change(job: &Job, request: Request) -> Answered {
+    match request {
+        Request::Scale { scale, .. } => job.rescale(scale).await,
+        Request::Savepoint { name, .. } => job.savepoint(&name).await,
+        Request::Upgrade { deployment, looks_only, .. } => job.upgrade(deployment, looks_only).await,
+        Request::RollBack { allow_rewind, .. } => job.roll_back(allow_rewind).await,
+        _ => Err(Diagnostic::error(codes::BUG, "that changes no run")),
     }
 }

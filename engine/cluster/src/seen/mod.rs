@@ -20,7 +20,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use millrace_model::NodeId;
 use millrace_plan::{LEADER, Member, PhysicalPlan, Placement};
 use millrace_wire::cluster::happenings::{
-    CHECKPOINT_FAILED, FAILED, NODE_JOINED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, RESTARTED, RUNNING, TASKS_LOST,
+    CHECKPOINT_FAILED, FAILED, NODE_JOINED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, RESCALED, RESTARTED, ROLLED_BACK, RUNNING, TASKS_LOST,
+    UPGRADED,
 };
 use millrace_wire::cluster::{Cluster, ClusterNode, Happening, Health, Standing};
 use millrace_wire::message::{EngineDescription, JobId, Notice};
@@ -142,6 +143,9 @@ impl Seen {
             "restarted" => RESTARTED,
             "checkpoint_failed" => CHECKPOINT_FAILED,
             "failed" => FAILED,
+            "rescaled" => RESCALED,
+            "upgraded" => UPGRADED,
+            "rolled_back" => ROLLED_BACK,
             "started" => RUNNING,
             _ => return,
         };

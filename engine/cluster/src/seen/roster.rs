@@ -157,7 +157,15 @@ mod tests {
 
     fn look(at: Instant, sent_bytes: u64) -> Look {
         Look {
-            description: EngineDescription { version: "1".into(), protocol: 2, cores: 4, memory_bytes: 8, health: None, control: false },
+            description: EngineDescription {
+                version: "1".into(),
+                protocol: 2,
+                cores: 4,
+                memory_bytes: 8,
+                health: None,
+                control: false,
+                changes: false,
+            },
             round_trip: Duration::from_micros(300),
             traffic: Traffic { sent_bytes, received_bytes: 0 },
             resumes: 1,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use millrace_model::{NodeId, Schema};
-use millrace_plan::Member;
+use millrace_plan::{Member, PhysicalPlan, Placement};
 use millrace_runtime::share::{FarMember, ShareStart, Team, member_lost};
 use millrace_runtime::{RunError, RunResult};
 use millrace_state::checkpoint::{Paths, RunId};
@@ -171,9 +171,12 @@ impl Team for RunTeam {
         members
     }
 
+    fn spread(&self, plan: &PhysicalPlan, placement: &Placement) {
+        self.crew.seen().placed(self.job, &self.deployment.name, plan, placement);
+    }
+
     async fn begin(&self, start: ShareStart) -> RunResult<FarMember> {
         let member = start.me;
-        self.crew.seen().placed(self.job, &self.deployment.name, &start.plan, &start.placement);
         let client = self.crew.client(member).filter(|client| !client.contact().borrow().is_lost());
         let unreachable = |why: &dyn std::fmt::Display| unreachable(&self.name(member), why);
         let client = client.ok_or_else(|| unreachable(&"it is gone"))?;

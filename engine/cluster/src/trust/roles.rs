@@ -88,9 +88,15 @@ pub const fn need(request: &Request) -> Need {
         | Request::WatchFigures { .. }
         | Request::Tap { .. }
         | Request::WatchResults { .. } => Need::View,
-        Request::Stage { .. } | Request::Start { .. } | Request::Stop { .. } | Request::Kill { .. } | Request::Forget { .. } => {
-            Need::Operate
-        }
+        Request::Stage { .. }
+        | Request::Start { .. }
+        | Request::Stop { .. }
+        | Request::Kill { .. }
+        | Request::Scale { .. }
+        | Request::Savepoint { .. }
+        | Request::Upgrade { .. }
+        | Request::RollBack { .. }
+        | Request::Forget { .. } => Need::Operate,
         Request::Consensus { .. } => Need::Node,
         Request::Enlist { .. } | Request::TakePart { .. } | Request::Order { .. } | Request::Dismiss { .. } => Need::Member,
     }

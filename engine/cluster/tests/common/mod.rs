@@ -24,6 +24,7 @@ use millrace_runtime::files::Files;
 use millrace_runtime::share::{FarLeader, ShareStart};
 use millrace_runtime::{Batch, Clock};
 use millrace_state::store::Store;
+use millrace_wire::change::{Changed, SavepointTaken, Scale, StateKept, Upgraded};
 use millrace_wire::figures::{JobFigures, RunState, Summary};
 use millrace_wire::message::*;
 use polars::prelude::*;
@@ -73,6 +74,19 @@ impl Run for FakeRun {
     fn kill(&self) {
         self.stop(StopMode::Abort);
     }
+    async fn rescale(&self, scale: Scale) -> Result<Changed, Diagnostic> {
+        let to = scale.parallelism.ok_or_else(|| Diagnostic::error("MR0436", "no number of tasks was given"))?;
+        Ok(Changed { what: format!("rescaled from 1 to {to}"), epoch: 3, pause_us: 1_500, fault: None })
+    }
+    async fn savepoint(&self, name: &str) -> Result<SavepointTaken, Diagnostic> {
+        Ok(SavepointTaken { name: name.to_owned(), epoch: 3, taken_us: 0, bytes: 7 })
+    }
+    async fn upgrade(&self, _: Deployment, _: bool) -> Result<Upgraded, Diagnostics> {
+        Ok(Upgraded { kept: StateKept::default(), change: None, savepoint: None })
+    }
+    async fn roll_back(&self, _: bool) -> Result<Changed, Diagnostic> {
+        Err(Diagnostic::error("MR0436", "the run was not upgraded"))
+    }
     fn figures(&self) -> JobFigures {
         let elapsed_ms = self.rows.load(Ordering::Relaxed);
         JobFigures {
@@ -83,6 +97,8 @@ impl Run for FakeRun {
             bottleneck: None,
             bottleneck_busy: None,
             epochs: Vec::new(),
+            parallelism: 1,
+            change: None,
         }
     }
     fn watch_state(&self) -> watch::Receiver<RunState> {
@@ -213,8 +229,9 @@ pub fn host_within(limits: HostLimits) -> (EngineHost, Running) {
 
 pub fn host_of(limits: HostLimits, crew: Arc<Crew>) -> (EngineHost, Running) {
     let running = Running::default();
+    let (version, memory_bytes) = ("1".into(), 1 << 30);
     let description =
-        EngineDescription { version: "1".into(), protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes: 1 << 30, health: None, control: false };
+        EngineDescription { version, protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes, health: None, control: false, changes: true };
     let launcher = Arc::new(FakeLauncher { running: running.clone() });
     (
         EngineHost::new(HostOptions {

@@ -32,5 +32,9 @@ pub const NO_CREDENTIALS: &str = "MR0432";
 pub const NO_CONDITIONAL_CREATE: &str = "MR0433";
 /// What `state` under `[pipeline]` names cannot be used.
 pub const BAD_PLACE: &str = "MR0434";
+/// The run cannot be changed as it was asked to be.
+pub const UNCHANGEABLE: &str = "MR0436";
+/// Another change of the run is under way.
+pub const CHANGING: &str = "MR0437";
 /// A setting does nothing beside the others, as one about checkpoints in a pipeline that has none.
 pub const IDLE_SETTING: &str = "MR0435";

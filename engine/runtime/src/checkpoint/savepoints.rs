@@ -192,6 +192,21 @@ fn about(name: SavepointName, manifest: &Manifest) -> Savepoint {
     Savepoint { name, run: manifest.run, epoch: manifest.epoch, taken: Timestamp(manifest.taken_us), bytes }
 }
 
+/// Sees that going back to a savepoint takes nothing back, and shows nothing twice.
+///
+/// # Errors
+/// If it does, with what.
+pub fn loses_nothing(savepoints: &Savepoints, savepoint: &Savepoint, sinks: &[(NodeId, Visibility)]) -> RunResult<()> {
+    let losses = losses(savepoints, savepoint, sinks)?;
+    if losses.is_empty() {
+        return Ok(());
+    }
+    let Savepoint { name, epoch, .. } = savepoint;
+    let message = format!("savepoint `{name}` is of epoch {epoch}, and sinks have shown rows since: {}", losses.join("; "));
+    let help = "if that is meant, allow it, with --allow-rewind";
+    Err(RunError::State { code: codes::COMMITTED_LATER, message, help, retryable: false })
+}
+
 /// What going back to a savepoint does to rows that sinks have shown since: for the person who must decide. Nothing, if nothing came after.
 ///
 /// # Errors

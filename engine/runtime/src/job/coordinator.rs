@@ -1,6 +1,5 @@
 //! The control side of a run: finds what to go on from, makes the tasks, sees them through their epochs, and says how it ended.
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use millrace_model::{NodeId, Timestamp};
-use millrace_plan::{BoundNode, LEADER};
-use millrace_state::checkpoint::{Ending, Manifest, Meaning, PartEntry, RunId, SavepointName, TaskId};
+use millrace_plan::LEADER;
+use millrace_state::checkpoint::{Ending, Manifest, PartEntry, RunId, SavepointName, TaskId};
 use millrace_state::snapshot::{Counts, TaskPart};
 use millrace_state::step::reached;
 use millrace_wire::figures::RunState;
@@ -17,10 +16,11 @@ use millrace_wire::message::{Failure, NoticeSeverity};
 use tokio::sync::{mpsc, watch};
 
 use crate::chain::CurrentWork;
-use crate::checkpoint::{Allowances, Carry, Found, Holds, Now, Restored, StateHome, carry, codes, identities, losses, meaning, meanings};
+use crate::checkpoint::{Found, Restored, StateHome, codes, loses_nothing};
 use crate::connector::Finality;
 use crate::error::{RunError, RunResult};
-use crate::guarantee::{Replay, Visibility, sinks};
+use crate::guarantee::sinks;
+use crate::job::change::{Over, unchangeable};
 use crate::job::commit::{committed, recover};
 use crate::job::epochs::{AttemptEnd, Epochs, Wires, by_another, forget};
 use crate::job::handle::{JobOutcome, JobProgress};
@@ -29,8 +29,8 @@ use crate::job::poison::{Failed, Next, Precautions, Search};
 use crate::job::restart::Restarts;
 use crate::job::setup::{self, Attempt, Lines, Made, ReadyTask, Shared};
 use crate::job::wiring::{Share, wire};
+use crate::ledger::Fenced;
 use crate::operator::EndReason;
-use crate::registry::Entry;
 use crate::share::edges::FarEnds;
 use crate::task::boundary::{failure, panic_text};
 use crate::task::sink_task::Decision;
@@ -40,6 +40,12 @@ use crate::telemetry::figures::Role;
 pub struct Coordinator {
     shared: Arc<Shared>,
     progress: Arc<JobProgress>,
+    /// What the run was before it was changed, as long as no task has begun since.
+    before: Option<Arc<Shared>>,
+    /// The savepoint that it is changed at, and whether what sinks have shown since may be taken back.
+    back_to: Option<(SavepointName, bool)>,
+    /// What the epoch is to be kept as that it is changed at.
+    keep_as: Option<SavepointName>,
 }
 
 impl Shared {
@@ -52,11 +58,12 @@ impl Shared {
 
 impl Coordinator {
     pub fn new(shared: Arc<Shared>, progress: Arc<JobProgress>) -> Self {
-        Coordinator { shared, progress }
+        Coordinator { shared, progress, before: None, back_to: None, keep_as: None }
     }
 
-    pub async fn run(self, outcome: watch::Sender<Option<JobOutcome>>) {
-        let (state, cause) = match AssertUnwindSafe(self.drive()).catch_unwind().await {
+    pub async fn run(mut self, outcome: watch::Sender<Option<JobOutcome>>) {
+        let driven = AssertUnwindSafe(self.drive()).catch_unwind().await;
+        let (state, cause) = match driven {
             Ok(Ok(EndReason::Finished)) => (RunState::Finished, None),
             Ok(Ok(EndReason::Stopped)) => (RunState::Stopped, None),
             Ok(Err(cause)) => (RunState::Failed, Some(cause)),
@@ -71,11 +78,13 @@ impl Coordinator {
         }
         self.shared.notices.flush(true);
         self.progress.set_state(state);
+        self.progress.changes.over();
+        self.progress.savepoints.over();
         if let Some(ledger) = self.shared.host.ledger.clone() {
             // Beside: the run has ended, whether that can be entered or not.
             tokio::spawn(async move { ledger.ended(state).await });
         }
-        let summary = self.progress.telemetry.summary(self.progress.elapsed_ms());
+        let summary = self.progress.telemetry().summary(self.progress.elapsed_ms());
         outcome.send_replace(Some(JobOutcome { state, summary, cause }));
     }
 
@@ -87,7 +96,7 @@ impl Coordinator {
         self.shared.failed(error, &CurrentWork::default())
     }
 
-    async fn drive(&self) -> Result<EndReason, Failure> {
+    async fn drive(&mut self) -> Result<EndReason, Failure> {
         let mut attempt = match &self.shared.host.state {
             Some(home) => self.go_on(home).await?,
             None => Attempt::begins(self.progress.clock.wall_us(), false),
@@ -95,17 +104,80 @@ impl Coordinator {
         let mut again = Again::default();
         loop {
             let trail = attempt.precautions.trail.clone();
-            let failure = match self.attempt(attempt).await {
+            let ended = self.attempt(attempt).await;
+            if ended.is_ok() {
+                self.before = None;
+            }
+            let next = match ended {
                 Ok(AttemptEnd::Ended(reason)) => return Ok(reason),
                 Ok(AttemptEnd::Aborted) => return Ok(EndReason::Stopped),
-                Ok(AttemptEnd::Failed(failure)) => *failure,
-                Err(failure) => failure,
+                Ok(AttemptEnd::Failed(failure)) => Err(*failure),
+                Ok(AttemptEnd::Changing | AttemptEnd::GoingBack) => self.next().await,
+                // It could not even begin as what it was changed to.
+                Err(failure) if self.takes_back(&failure) => self.next().await,
+                Err(failure) => Err(failure),
             };
-            attempt = match self.again(failure, &trail, &mut again).await? {
-                Some(attempt) => attempt,
-                None => return Ok(EndReason::Stopped),
+            attempt = match next {
+                Ok(attempt) => Attempt { precautions: again.search.precautions(), ..attempt },
+                Err(failure) => match self.again(failure, &trail, &mut again).await? {
+                    Some(attempt) => attempt,
+                    None => return Ok(EndReason::Stopped),
+                },
             };
         }
+    }
+
+    /// Finds what the next attempt goes on from: as what the run was changed to, if it was; and as it was before, if that cannot go on from there.
+    async fn next(&mut self) -> Result<Attempt, Failure> {
+        loop {
+            self.adopt();
+            let Some(mut home) = self.shared.host.state.as_ref().map(StateHome::resuming) else {
+                return Err(self.bug("a run that is not kept goes on".to_owned()));
+            };
+            if let Some((to, allow_rewind)) = &self.back_to {
+                (home.from, home.allows.rewind) = (Some(to.clone()), *allow_rewind);
+                self.enter_rewind().await?;
+            }
+            match self.go_on(&home).await {
+                Ok(attempt) => {
+                    if self.back_to.take().is_some() {
+                        // The state is of another pipeline now than the run was before.
+                        self.before = None;
+                    }
+                    self.keep_as = None;
+                    return Ok(attempt);
+                }
+                Err(failure) if self.takes_back(&failure) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Takes up what the run is changed to, if it is: whatever ends an attempt, the next one is that.
+    fn adopt(&mut self) {
+        let (progress, now) = (self.progress.clone(), self.progress.clock.monotonic_ns());
+        progress.changes.consider(progress.clock.wall_us(), |wanted| self.shared.changed(wanted));
+        let Some(next) = progress.changes.adopt() else { return };
+        progress.changes.pauses(now);
+        match &next.over {
+            Over::AtEpoch(name) => self.keep_as.clone_from(name),
+            Over::AtSavepoint { to, allow_rewind } => self.back_to = Some((to.clone(), *allow_rewind)),
+        }
+        let shared = Arc::new(self.shared.becoming(next));
+        self.before = Some(std::mem::replace(&mut self.shared, shared));
+        progress.becomes(&self.shared);
+    }
+
+    /// Whether the run goes on as it was before it was changed, since it cannot as what it was to be. Whoever asked for that is told.
+    fn takes_back(&mut self, failure: &Failure) -> bool {
+        let Some(before) = self.before.take_if(|_| !failure.retryable) else { return false };
+        self.shared = before;
+        (self.back_to, self.keep_as) = (None, None);
+        self.progress.becomes(&self.shared);
+        let message = format!("the run goes on as it was, since it cannot as it was to be: {}", failure.diagnostic.message);
+        self.shared.notices.answer(NoticeSeverity::Warning, "change_refused", message.clone());
+        self.progress.changes.refuse(unchangeable(message, "put that right, and ask again"));
+        true
     }
 
     /// After a failure that may pass by itself, or that may lie in rows which may be set aside, goes back to the last epoch and waits a
@@ -113,16 +185,19 @@ impl Coordinator {
     ///
     /// # Errors
     /// The failure, if the run is not kept, if nothing can come of another try, or after too many.
-    async fn again(&self, mut failure: Failure, trail: &Trail, again: &mut Again) -> Result<Option<Attempt>, Failure> {
+    async fn again(&mut self, mut failure: Failure, trail: &Trail, again: &mut Again) -> Result<Option<Attempt>, Failure> {
         loop {
             let lies_in_rows = self.shared.options.sets_aside && RunError::may_lie_in_rows(&failure.diagnostic.code);
             let goes_on = failure.retryable || lies_in_rows;
-            let Some(home) = self.shared.host.state.as_ref().filter(|_| goes_on) else { return Err(failure) };
+            if self.shared.host.state.is_none() || !goes_on {
+                return Err(failure);
+            }
             if self.progress.stop.current() != Stopping::No {
                 return Err(failure);
             }
-            let before = self.progress.telemetry.summary(0).rows_in;
-            let attempt = match self.go_on(&home.resuming()).await {
+            let before = self.shared.telemetry.summary(0).rows_in;
+            self.progress.changes.failed(&failure.diagnostic.message);
+            let attempt = match self.next().await {
                 Err(cause) if !cause.retryable => return Err(cause),
                 attempt => attempt,
             };
@@ -213,17 +288,26 @@ impl Coordinator {
             self.blocking(move || Ok(beginning.begin(RunId(run_start_us), &given_up)?)).await?;
             return Ok(Attempt::begins(run_start_us, true));
         };
-        self.carry(&mut restored, home.allows).map_err(|error| self.failed(&error))?;
+        self.shared.carry(&mut restored, home.allows).map_err(|error| self.failed(&error))?;
         let manifest = restored.manifest.clone();
         let (sweeping, of) = (home.clone(), manifest.clone());
         self.blocking(move || Ok(sweeping.forget_stray_blocks(&of)?)).await?;
-        let (run, savepoints) = (manifest.run, home.savepoints());
-        let kept = self.blocking(move || savepoints.newest_of(run).map_err(RunError::from)).await?;
+        let (run, epoch, savepoints, keep_as) = (manifest.run, manifest.epoch, home.savepoints(), self.keep_as.clone());
+        let keeping = move || {
+            if let Some(name) = keep_as.filter(|_| epoch > 0)
+                && savepoints.get(&name)?.is_none()
+            {
+                // The change was not taken up before the attempt failed.
+                savepoints.keep(run, epoch, &name)?;
+            }
+            savepoints.newest_of(run).map_err(RunError::from)
+        };
+        let kept = self.blocking(keeping).await?;
         self.shared.kept_epoch.store(kept, Ordering::Relaxed);
         let may_rewind = went_back.is_some() && home.allows.rewind;
         let restored = Some(Arc::new(restored));
         let precautions = Precautions::default();
-        let attempt = Attempt { run_start_us: run.0, is_durable: true, may_rewind, restored, after, precautions };
+        let attempt = Attempt { run_start_us: run.0, is_durable: true, may_rewind, restored, after, precautions, is_change: false };
         recover(self.shared.clone(), attempt.clone()).await?;
         let finality = match manifest.ending {
             None => Finality::Ongoing,
@@ -239,17 +323,28 @@ impl Coordinator {
         Ok(attempt)
     }
 
+    /// Has it entered, where that is asked for, that the run goes back.
+    async fn enter_rewind(&self) -> Result<(), Failure> {
+        let Some(ledger) = &self.shared.host.ledger else { return Ok(()) };
+        self.waits_for_entry("the way back", ledger.rewind()).await
+    }
+
     /// Has the epoch entered that the run goes on from: whoever made its manifest may not have come to that.
     async fn enter(&self, run: RunId, epoch: u64) -> Result<(), Failure> {
         let Some(ledger) = &self.shared.host.ledger else { return Ok(()) };
+        self.waits_for_entry(&format!("epoch {epoch}"), ledger.complete(run, epoch)).await
+    }
+
+    /// Waits until something is entered, or the run is aborted.
+    async fn waits_for_entry(&self, what: &str, entering: impl Future<Output = Result<(), Fenced>>) -> Result<(), Failure> {
         let mut stop = self.progress.stop.receiver();
         tokio::select! {
             biased;
-            entered = ledger.complete(run, epoch) => entered.map_err(|fenced| self.failed(&by_another(epoch, &fenced))),
+            entered = entering => entered.map_err(|fenced| self.failed(&by_another(what, &fenced))),
             () = stop.reached(Stopping::Abort) => Err(self.failed(&RunError::State {
                 code: codes::LAST_EPOCH,
-                message: format!("the run was stopped while epoch {epoch} waited for the control group"),
-                help: "run it again: it goes on from that epoch",
+                message: format!("the run was stopped while {what} waited for the control group"),
+                help: "run it again: it goes on from there",
                 retryable: true,
             })),
         }
@@ -273,66 +368,12 @@ impl Coordinator {
         let sinks = sinks(&self.shared.plan, &self.shared.registry);
         self.blocking(move || {
             let savepoint = savepoints.get(&name)?.ok_or_else(|| no_savepoint(&name))?;
-            let losses = losses(&savepoints, &savepoint, &sinks)?;
-            if !losses.is_empty() && !allows.rewind {
-                let list = losses.join("; ");
-                let message = format!("savepoint `{name}` is of epoch {}, and sinks have shown rows since: {list}", savepoint.epoch);
-                let help = "if that is meant, run with --allow-rewind";
-                return Err(RunError::State { code: codes::COMMITTED_LATER, message, help, retryable: false });
+            if !allows.rewind {
+                loses_nothing(&savepoints, &savepoint, &sinks)?;
             }
             Ok(savepoints.bring_back(&name, |run, epoch| home.take_over(run, epoch))?)
         })
         .await
-    }
-
-    /// Sees what a pipeline that changed keeps, and gives it that.
-    ///
-    /// # Errors
-    /// If there is anything that it cannot keep, and that is not allowed.
-    fn carry(&self, restored: &mut Restored, allows: Allowances) -> RunResult<()> {
-        let manifest = &restored.manifest;
-        if manifest.key_groups != self.shared.physical.key_groups {
-            let message =
-                format!("the state is in {} key groups, and this release makes {}", manifest.key_groups, self.shared.physical.key_groups);
-            return Err(other_pipeline(message));
-        }
-        let is_same = identities(&self.shared.plan) == manifest.nodes;
-        if is_same && (manifest.meanings.is_empty() || manifest.meanings == meanings(&self.shared.plan)) {
-            return Ok(());
-        }
-        let registry = &self.shared.registry;
-        // A sink that is gone widens nothing.
-        let held = |kind: &str| match registry.get(kind) {
-            Some(Entry::Source(factory)) if factory.replay().what == Replay::FromNow => Holds::Nothing,
-            Some(Entry::Source(_)) => Holds::Source,
-            Some(Entry::Operator(factory)) => Holds::Operator { may_extend: factory.may_extend_aggregates() },
-            Some(Entry::Sink(factory)) if factory.visibility().what == Visibility::AsTheyCome => Holds::Nothing,
-            Some(Entry::Sink(_)) | None => Holds::Sink { may_widen: false },
-        };
-        let holds = |node: &BoundNode| match (held(&node.decl.kind), registry.get(&node.decl.kind)) {
-            (Holds::Sink { .. }, Some(Entry::Sink(factory))) => Holds::Sink { may_widen: factory.takes_other_columns(&node.decl) },
-            (held, _) => held,
-        };
-        let now: Vec<Now<'_>> =
-            self.shared.plan.nodes.iter().map(|node| Now { node: &node.decl, meaning: meaning(node), holds: holds(node) }).collect();
-        let unknown: BTreeMap<NodeId, Meaning> = manifest.nodes.keys().map(|node| (node.clone(), Meaning::default())).collect();
-        let then = if manifest.meanings.is_empty() { &unknown } else { &manifest.meanings };
-        let Carry { from, losses, notes } = carry(&now, then, &held, &|node| restored.has_state(node));
-        if !losses.is_empty() && !allows.state_loss {
-            let message = format!(
-                "the pipeline has changed since epoch {}, and what it kept is not all of use to it: {}",
-                manifest.epoch,
-                losses.join("; ")
-            );
-            return Err(other_pipeline(message));
-        }
-        for (severity, said) in
-            losses.iter().map(|it| (NoticeSeverity::Warning, it)).chain(notes.iter().map(|it| (NoticeSeverity::Info, it)))
-        {
-            self.shared.notices.say(None, severity, "state_changed", 1, || said.clone());
-        }
-        restored.carry(from);
-        Ok(())
     }
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> RunResult<T> + Send + 'static) -> Result<T, Failure> {
@@ -344,6 +385,7 @@ impl Coordinator {
         if let Some(restored) = attempt.restored.as_ref().filter(|it| it.manifest.ending == Some(Ending::Finished)) {
             return Ok(self.finish_restored(restored).await);
         }
+        let attempt = Attempt { is_change: self.progress.changes.is_under_way(), ..attempt };
         let tasks: usize = self.shared.physical.vertices.iter().map(|vertex| vertex.parallelism as usize).sum();
         let (reports, inbox) = mpsc::channel(4 * tasks + 1);
         let (stop, decision) = (StopSignal::default(), watch::Sender::new(Decision::Pending));
@@ -506,13 +548,8 @@ fn begins_again(epoch: u64, replayed: u64, wait: Duration, how: &str) -> String 
     format!("begins again {from} in {} ms, and reads {replayed} {rows} again{how}", wait.as_millis())
 }
 
-fn no_savepoint(name: &SavepointName) -> RunError {
+pub fn no_savepoint(name: &SavepointName) -> RunError {
     let message = format!("there is no savepoint `{name}` of this pipeline");
     let help = "see which there are: millrace savepoint FILE --list";
     RunError::State { code: codes::NO_SAVEPOINT, message, help, retryable: false }
-}
-
-fn other_pipeline(message: String) -> RunError {
-    let help = "bring those nodes back as they were; or run with --allow-state-loss to go on without, or with --fresh to begin anew";
-    RunError::State { code: codes::OTHER_PIPELINE, message, help, retryable: false }
 }

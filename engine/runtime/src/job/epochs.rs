@@ -21,11 +21,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::chain::CurrentWork;
-use crate::checkpoint::{Savepoint, StateHome, codes, identities, meanings};
+use crate::checkpoint::{Savepoint, StateHome, codes, identities, loses_nothing, meanings};
+use crate::clock::Clock;
 use crate::connector::Finality;
 use crate::data_runtime::DataRuntime;
-use crate::error::RunError;
+use crate::error::{RunError, RunResult};
+use crate::guarantee::sinks;
+use crate::job::asked::refused;
+use crate::job::change::{Over, too_late};
 use crate::job::commit::{commit, committed};
+use crate::job::coordinator::no_savepoint;
 use crate::job::handle::JobProgress;
 use crate::job::setup::{Attempt, Shared};
 use crate::ledger::Fenced;
@@ -62,12 +67,16 @@ enum Done {
     },
     Kept {
         epoch: u64,
-        kept: Vec<StateResult<Savepoint>>,
+        kept: Vec<(SavepointName, StateResult<Savepoint>)>,
     },
     Forgotten,
     Refused,
-    /// Savepoints that somebody asked for.
+    /// Whether the run may go back to a savepoint.
+    MayGoBack(RunResult<()>),
+    /// Savepoints that somebody asked for in the folder of the state.
     Asked(Vec<SavepointName>),
+    /// Those that the run's holder asks for: the name, whether an attempt before had taken it up, and what there is of that name.
+    Named(Vec<(SavepointName, bool, StateResult<Option<Savepoint>>)>),
 }
 
 /// Epochs are forgotten one after another: who removes an epoch's blocks reads in the manifest that is kept which of them are still needed,
@@ -82,9 +91,16 @@ struct Forgetting {
 /// How often the folder is looked at for requests.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// How long a change waits for a row before it is through without one.
+const FIRST_ROW_WITHIN: Duration = Duration::from_secs(1);
+
 /// How an attempt ended.
 pub enum AttemptEnd {
     Ended(EndReason),
+    /// In order, at an epoch from which the run goes on as something else.
+    Changing,
+    /// At once, since the run goes back to a savepoint.
+    GoingBack,
     Failed(Box<Failure>),
     Aborted,
 }
@@ -126,6 +142,10 @@ pub struct Epochs {
     forgetting: Forgetting,
     /// Turns true once nothing more can be entered: what waits for a majority then waits no longer.
     leaving: watch::Sender<bool>,
+    /// Whether its last epoch is that of a change, from which the run goes on.
+    is_changing: bool,
+    /// Of the first attempt after a change: when its tasks began, as long as no row has come.
+    first_since_ns: Option<u64>,
     end: Option<AttemptEnd>,
 }
 
@@ -156,6 +176,7 @@ impl Epochs {
             timeout_ns: nanoseconds(TIMEOUT),
             now_ns: progress.clock.monotonic_ns(),
         });
+        let first_since_ns = attempt.is_change.then(|| progress.clock.monotonic_ns());
         let meanings = if home.is_some() { meanings(&shared.plan) } else { BTreeMap::new() };
         let nodes = if home.is_some() { identities(&shared.plan) } else { BTreeMap::new() };
         Epochs {
@@ -179,6 +200,8 @@ impl Epochs {
             is_looking: false,
             forgetting: Forgetting::default(),
             leaving: watch::Sender::new(false),
+            is_changing: false,
+            first_since_ns,
             end: None,
         }
     }
@@ -188,20 +211,19 @@ impl Epochs {
         let mut heard = Stopping::No;
         let mut job_stop = self.progress.stop.receiver();
         let mut kills = self.progress.kills.subscribe();
+        let (mut bell, mut wanted) = (self.progress.changes.bell(), self.progress.savepoints.bell());
+        self.look_for_names(true);
+        self.consider_change();
         if self.running == 0 {
             return AttemptEnd::Ended(EndReason::Finished);
         }
         while self.end.is_none() {
             let clock = self.progress.clock.clone();
             let next = if heard == Stopping::No { Stopping::Drain } else { Stopping::Abort };
-            let wake = self.machine.wake_at_ns();
-            let due = async {
-                match wake {
-                    Some(at) => clock.sleep(Duration::from_nanos(at.saturating_sub(clock.monotonic_ns()))).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let look = clock.sleep(Duration::from_nanos(self.look_ns.saturating_sub(clock.monotonic_ns())));
+            let due = sleep_until(clock.as_ref(), self.machine.wake_at_ns());
+            let no_row = self.first_since_ns.map(|since| since.saturating_add(nanoseconds(FIRST_ROW_WITHIN)));
+            let no_row = sleep_until(clock.as_ref(), no_row);
+            let look = sleep_until(clock.as_ref(), Some(self.look_ns));
             tokio::select! {
                 biased;
                 report = self.wires.inbox.recv() => self.hear(report),
@@ -218,6 +240,12 @@ impl Epochs {
                     }
                 }
                 Ok(()) = kills.changed() => self.fail(&killed()),
+                Ok(()) = bell.changed() => self.consider_change(),
+                Ok(()) = wanted.changed() => self.look_for_names(false),
+                () = no_row => {
+                    let since = self.first_since_ns.unwrap_or(0);
+                    self.flows(since);
+                }
                 () = due => {
                     let decisions = self.machine.tick(self.now());
                     self.carry_out(decisions);
@@ -231,11 +259,12 @@ impl Epochs {
     async fn leave(mut self) -> AttemptEnd {
         let cause = match &self.end {
             Some(AttemptEnd::Failed(failure)) => failure.diagnostic.message.clone(),
+            Some(AttemptEnd::GoingBack) => "the run goes back to a savepoint".to_owned(),
             _ => "the run was aborted".to_owned(),
         };
         self.progress.epochs().interrupted(&cause, self.now());
         let decision = match self.end {
-            Some(AttemptEnd::Ended(_)) => sink_task::Decision::Committed,
+            Some(AttemptEnd::Ended(_) | AttemptEnd::Changing) => sink_task::Decision::Committed,
             _ => sink_task::Decision::Dropped,
         };
         self.wires.decision.send_replace(decision);
@@ -268,6 +297,46 @@ impl Epochs {
         self.end.get_or_insert(AttemptEnd::Failed(Box::new(failure)));
     }
 
+    /// Somebody wants the run to be changed: its next epoch is then the last of this attempt.
+    fn consider_change(&mut self) {
+        let is_ending = self.machine.is_ending() || self.end.is_some() || self.progress.stop.current() != Stopping::No;
+        let decide = |wanted| if is_ending { Err(too_late()) } else { self.shared.changed(wanted) };
+        match self.progress.changes.consider(self.progress.clock.wall_us(), decide) {
+            Some(Over::AtEpoch(savepoint)) => {
+                self.is_changing = true;
+                let decisions = savepoint.map_or_else(Vec::new, |name| self.machine.ask_savepoint(name, self.now()));
+                self.carry_out(decisions);
+                self.conclude(Ending::Stopped);
+            }
+            Some(Over::AtSavepoint { to, allow_rewind }) => self.may_go_back(to, allow_rewind),
+            None => {}
+        }
+    }
+
+    /// Sees what going back to a savepoint would take back, before anything is given up for it.
+    fn may_go_back(&mut self, to: SavepointName, allow_rewind: bool) {
+        let Some(home) = &self.home else { return };
+        let (savepoints, sinks) = (home.savepoints(), sinks(&self.shared.plan, &self.shared.registry));
+        self.shared.host.data.blocking_in(&mut self.work, move || {
+            let seen = savepoints.get(&to).map_err(RunError::from).and_then(|savepoint| {
+                let savepoint = savepoint.ok_or_else(|| no_savepoint(&to))?;
+                if allow_rewind { Ok(()) } else { loses_nothing(&savepoints, &savepoint, &sinks) }
+            });
+            Done::MayGoBack(seen)
+        });
+    }
+
+    /// The first row after a change has come, or none is to be waited for any more.
+    fn flows(&mut self, now_ns: u64) {
+        if self.first_since_ns.take().is_none() {
+            return;
+        }
+        let epoch = self.attempt.durability().restored_epoch;
+        if let Some((kind, changed)) = self.progress.changes.flows(epoch, now_ns) {
+            self.shared.notices.answer(NoticeSeverity::Info, kind, changed.in_words());
+        }
+    }
+
     fn conclude(&mut self, ending: Ending) {
         let decisions = self.machine.end(ending, self.now());
         self.carry_out(decisions);
@@ -286,9 +355,11 @@ impl Epochs {
                 let decisions = self.machine.declined(epoch, task, why, self.now());
                 self.carry_out(decisions);
             }
+            Some(TaskReport::Flowing) => self.flows(self.now()),
             Some(TaskReport::Exhausted) => {
                 self.exhausted += 1;
                 if self.exhausted == self.commands.len() {
+                    self.flows(self.now());
                     self.conclude(Ending::Finished);
                 }
             }
@@ -309,7 +380,7 @@ impl Epochs {
             }
             Some(TaskReport::Failed(failure)) => {
                 self.running = self.running.saturating_sub(1);
-                if !matches!(self.end, Some(AttemptEnd::Failed(_) | AttemptEnd::Ended(_))) {
+                if !matches!(self.end, Some(AttemptEnd::Failed(_) | AttemptEnd::Ended(_) | AttemptEnd::Changing | AttemptEnd::GoingBack)) {
                     self.end = Some(AttemptEnd::Failed(failure));
                 }
             }
@@ -357,7 +428,7 @@ impl Epochs {
                 self.machine.published(epoch)
             }
             Done::Entered { epoch, result: Some(Err(fenced)) } => {
-                self.fail(&by_another(epoch, &fenced));
+                self.fail(&by_another(&format!("epoch {epoch}"), &fenced));
                 Vec::new()
             }
             Done::Entered { result: None, .. } => Vec::new(),
@@ -379,12 +450,22 @@ impl Epochs {
                 self.is_looking = false;
                 names.into_iter().flat_map(|name| self.machine.ask_savepoint(name, now)).collect()
             }
+            Done::Named(names) => names.into_iter().flat_map(|(name, again, known)| self.named(name, again, known)).collect(),
             Done::Forgotten => {
                 self.forgetting.is_under_way = false;
                 self.forget_next();
                 Vec::new()
             }
             Done::Refused => Vec::new(),
+            Done::MayGoBack(Ok(())) => {
+                self.progress.changes.pauses(now);
+                self.end.get_or_insert(AttemptEnd::GoingBack);
+                Vec::new()
+            }
+            Done::MayGoBack(Err(why)) => {
+                self.progress.changes.refuse(why);
+                Vec::new()
+            }
         };
         self.carry_out(decisions);
     }
@@ -415,6 +496,7 @@ impl Epochs {
                     self.progress.epochs().published(epoch, self.now());
                     let finality = match (ending, &self.home) {
                         (None, _) => Finality::Ongoing,
+                        (Some(_), _) if self.is_changing => Finality::Ongoing,
                         (Some(Ending::Stopped), Some(_)) => Finality::Paused,
                         (Some(_), _) => Finality::Final,
                     };
@@ -426,13 +508,19 @@ impl Epochs {
                 Decision::RefuseSavepoints { names } => {
                     self.refuse(names, "the run had come to its end, and nothing is left to go on with")
                 }
+                // Rows wait: what can go goes with the next attempt's first epoch.
+                Decision::ForgetBelow { .. } if self.is_changing => {}
                 Decision::ForgetBelow { epoch } => {
                     self.forgetting.next = Some(epoch);
                     self.forget_next();
                 }
                 Decision::Finish { ending } => {
-                    let reason = if ending == Ending::Stopped { EndReason::Stopped } else { EndReason::Finished };
-                    self.end.get_or_insert(AttemptEnd::Ended(reason));
+                    let end = match ending {
+                        _ if self.is_changing => AttemptEnd::Changing,
+                        Ending::Stopped => AttemptEnd::Ended(EndReason::Stopped),
+                        Ending::Finished => AttemptEnd::Ended(EndReason::Finished),
+                    };
+                    self.end.get_or_insert(end);
                 }
                 Decision::Fail { epoch, cause } => {
                     self.progress.epochs().failed(epoch, in_words(&cause), self.now());
@@ -456,7 +544,10 @@ impl Epochs {
             return self.carry_out(decisions);
         }
         let all_read = self.exhausted == self.commands.len() && !self.is_unread;
-        let reason = if all_read { EndReason::Finished } else { EndReason::Stopped };
+        let reason = if all_read && !self.is_changing { EndReason::Finished } else { EndReason::Stopped };
+        if is_last && self.is_changing {
+            self.progress.changes.pauses(self.now());
+        }
         for command in &self.commands {
             // A source that is gone has failed, which is heard of by itself.
             let _ = command.try_send(BarrierCommand { epoch, end: is_last.then_some(reason) });
@@ -467,6 +558,9 @@ impl Epochs {
     fn publish(&mut self, epoch: u64, ending: Option<Ending>, parts: Vec<PartEntry>, ready: Vec<Committable>) {
         let Some(home) = self.home.clone() else { return };
         self.progress.epochs().parts_written(epoch, self.now());
+        // Whoever stops the run before this ends it here; later, the next attempt does.
+        self.is_changing &= self.progress.stop.current() == Stopping::No;
+        let ending = ending.filter(|_| !self.is_changing);
         let manifest = Manifest {
             run: RunId(self.attempt.run_start_us),
             epoch,
@@ -492,7 +586,7 @@ impl Epochs {
     /// Where sources read with caution: lets them go on behind an epoch that is complete, or read as always if the place is passed.
     fn give_leave(&mut self, epoch: u64) {
         let Some(look) = self.attempt.precautions.look else { return };
-        if self.progress.telemetry.summary(0).rows_in > look.until {
+        if self.shared.telemetry.summary(0).rows_in > look.until {
             self.attempt.precautions.look = None;
             let (every_ns, hasten_after_ns) = pace(&self.shared);
             self.machine.set_pace(every_ns, hasten_after_ns);
@@ -517,19 +611,56 @@ impl Epochs {
         self.shared.kept_epoch.fetch_max(epoch, Ordering::Relaxed);
         let savepoints = home.savepoints();
         self.shared.host.data.blocking_in(&mut self.work, move || {
-            let keep = |name: &SavepointName| {
-                let kept = savepoints.keep(run, epoch, name);
+            let keep = |name: SavepointName| {
+                let kept = savepoints.keep(run, epoch, &name);
                 let answered = match &kept {
-                    Ok(_) => savepoints.withdraw(name),
-                    Err(error) => savepoints.refuse(name, &error.to_string()),
+                    Ok(_) => savepoints.withdraw(&name),
+                    Err(error) => savepoints.refuse(&name, &error.to_string()),
                 };
-                kept.and_then(|kept| answered.map(|()| kept))
+                let kept = kept.and_then(|kept| answered.map(|()| kept));
+                (name, kept)
             };
-            Done::Kept { epoch, kept: names.iter().map(keep).collect() }
+            Done::Kept { epoch, kept: names.into_iter().map(keep).collect() }
         });
     }
 
+    /// Takes up what the run's holder asks for.
+    fn look_for_names(&mut self, begins: bool) {
+        let names = self.progress.savepoints.take_up(begins);
+        let Some(home) = self.home.as_ref().filter(|_| !names.is_empty()) else {
+            for (name, _) in names {
+                let error = refused(
+                    format!("savepoint `{name}` was not taken: the run is kept nowhere"),
+                    "set `checkpoint_every` under [pipeline]",
+                );
+                self.progress.savepoints.answer(&name, Err(error));
+            }
+            return;
+        };
+        let savepoints = home.savepoints();
+        self.shared.host.data.blocking_in(&mut self.work, move || {
+            let known = |(name, again): (SavepointName, bool)| (name.clone(), again, savepoints.get(&name));
+            Done::Named(names.into_iter().map(known).collect())
+        });
+    }
+
+    fn named(&mut self, name: SavepointName, again: bool, known: StateResult<Option<Savepoint>>) -> Vec<Decision> {
+        let answer = match known {
+            Ok(None) => return self.machine.ask_savepoint(name, self.now()),
+            // An attempt that failed right then had taken it.
+            Ok(Some(taken)) if again => Ok(taken),
+            Ok(Some(_)) => Err(refused(format!("there is a savepoint `{name}` already"), "give another name, or remove it first")),
+            Err(error) => Err(error.into()),
+        };
+        self.progress.savepoints.answer(&name, answer);
+        Vec::new()
+    }
+
     fn refuse(&mut self, names: Vec<SavepointName>, why: &'static str) {
+        for name in &names {
+            let error = refused(format!("savepoint `{name}` was not taken: {why}"), "see the run's events");
+            self.progress.savepoints.answer(name, Err(error));
+        }
         let Some(home) = &self.home else { return };
         let savepoints = home.savepoints();
         self.shared.host.data.blocking_in(&mut self.work, move || {
@@ -542,9 +673,9 @@ impl Epochs {
         });
     }
 
-    fn say_kept(&self, kept: Vec<StateResult<Savepoint>>) {
-        for kept in kept {
-            match kept {
+    fn say_kept(&self, kept: Vec<(SavepointName, StateResult<Savepoint>)>) {
+        for (name, kept) in kept {
+            match &kept {
                 Ok(savepoint) => self.shared.notices.say(None, NoticeSeverity::Info, "savepoint", 1, || {
                     format!("savepoint `{}` is there: epoch {}, {} bytes", savepoint.name, savepoint.epoch, savepoint.bytes)
                 }),
@@ -552,6 +683,7 @@ impl Epochs {
                     format!("a savepoint could not be kept, and the run goes on: {error}")
                 }),
             }
+            self.progress.savepoints.answer(&name, kept.map_err(RunError::from));
         }
     }
 
@@ -575,6 +707,14 @@ impl Epochs {
         self.progress.epochs().failed(epoch, in_words(cause), self.now());
         let message = || format!("epoch {epoch} was given up, and the run goes on: {}", in_words(cause));
         self.shared.notices.say(None, NoticeSeverity::Warning, "checkpoint_failed", 1, message);
+    }
+}
+
+/// Until a moment of the monotonic clock; none never comes.
+async fn sleep_until(clock: &dyn Clock, at_ns: Option<u64>) {
+    match at_ns {
+        Some(at) => clock.sleep(Duration::from_nanos(at.saturating_sub(clock.monotonic_ns()))).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -616,8 +756,8 @@ fn last_epoch_failed(epoch: u64, cause: &Cause) -> RunError {
 }
 
 /// The run is led elsewhere.
-pub fn by_another(epoch: u64, fenced: &Fenced) -> RunError {
-    let message = format!("epoch {epoch} is not this process's to complete any more: {}", fenced.why);
+pub fn by_another(what: &str, fenced: &Fenced) -> RunError {
+    let message = format!("{what} is not this process's to complete any more: {}", fenced.why);
     let help = "nothing of it was committed here; see `millrace ps` on the node that leads the run now";
     RunError::State { code: codes::FENCED, message, help, retryable: false }
 }

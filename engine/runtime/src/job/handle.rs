@@ -1,15 +1,21 @@
 //! What the owner of a run holds of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millrace_model::{NodeId, PortRef};
 use millrace_plan::{LogicalPlan, PhysicalPlan};
+use millrace_state::checkpoint::SavepointName;
+use millrace_wire::change::{Changed, Scale};
 use millrace_wire::figures::{JobFigures, RunState, Summary};
 use millrace_wire::message::{Failure, Notice, StopMode};
 use tokio::sync::{mpsc, watch};
 
+use crate::checkpoint::Savepoint;
 use crate::clock::Clock;
+use crate::error::{RunError, RunResult};
+use crate::job::asked::AskedSavepoints;
+use crate::job::change::{Changes, NewPipeline, Wanted};
 use crate::job::coordinator::Coordinator;
 use crate::job::setup::Shared;
 use crate::job::wiring::counters;
@@ -52,7 +58,12 @@ pub struct JobProgress {
     pub stop: StopSignal,
     /// Changes when the attempt under way is to fail, as it would by a crash.
     pub kills: watch::Sender<u64>,
-    pub telemetry: Arc<JobTelemetry>,
+    /// The counters of the attempt under way, which go on through all of them; others once the run was changed.
+    telemetry: Mutex<Arc<JobTelemetry>>,
+    /// Tasks of every node that does not say otherwise.
+    parallelism: AtomicU32,
+    pub changes: Changes,
+    pub savepoints: AskedSavepoints,
     pub state: watch::Sender<RunState>,
     pub clock: Arc<dyn Clock>,
     pub start_ns: u64,
@@ -65,6 +76,16 @@ pub struct JobProgress {
 }
 
 impl JobProgress {
+    pub fn telemetry(&self) -> Arc<JobTelemetry> {
+        self.telemetry.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From here on the run is what this says.
+    pub fn becomes(&self, shared: &Shared) {
+        *self.telemetry.lock().unwrap_or_else(PoisonError::into_inner) = shared.telemetry.clone();
+        self.parallelism.store(shared.options.parallelism, Ordering::Relaxed);
+    }
+
     pub fn epochs(&self) -> MutexGuard<'_, EpochHistory> {
         self.epochs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,13 +124,16 @@ pub(super) fn start(
 ) -> JobHandle {
     let clock = host.clock.clone();
     let (samples, taps) = mpsc::channel(TAP_QUEUE);
-    let telemetry = Arc::new(counters(&plan, &physical, &registry, options.batch_rows, clock.as_ref(), &samples));
+    let telemetry = Arc::new(counters(&plan, &physical, &registry, options.batch_rows, clock.as_ref(), &samples, None));
     let (notices, reader) = NoticeBoard::new(clock.clone());
     let notices = Arc::new(notices);
     let progress = Arc::new(JobProgress {
         stop: StopSignal::default(),
         kills: watch::Sender::new(0),
-        telemetry: telemetry.clone(),
+        telemetry: Mutex::new(telemetry.clone()),
+        parallelism: AtomicU32::new(options.parallelism),
+        changes: Changes::default(),
+        savepoints: AskedSavepoints::default(),
         state: watch::Sender::new(RunState::Starting),
         start_ns: clock.monotonic_ns(),
         end_ns: AtomicU64::new(0),
@@ -118,9 +142,11 @@ pub(super) fn start(
         clock: clock.clone(),
     });
     let state = PipelineState::new(host.data.memory().clone(), options.max_state);
-    let (kept_epoch, replays) = (AtomicU64::new(0), ReplayOrigins::default());
+    let notices_of_all = notices.clone();
+    let (kept_epoch, replays) = (Arc::default(), Arc::default());
     let shared =
-        Arc::new(Shared { state, plan, physical, registry, options, host, telemetry, notices: notices.clone(), kept_epoch, replays });
+        Shared { state, plan, physical, registry, options, host, telemetry, notices: notices_of_all, kept_epoch, samples, replays };
+    let shared = Arc::new(shared);
     let (sender, outcome) = watch::channel(None);
     control.spawn(Monitor::new(progress.clone(), notices).run());
     control.spawn(Coordinator::new(shared, progress.clone()).run(sender));
@@ -140,6 +166,37 @@ impl JobHandle {
         self.inner.progress.kills.send_modify(|kills| *kills += 1);
     }
 
+    /// Goes on in other numbers of tasks, from an epoch that is taken for it. Returns once rows flow again.
+    ///
+    /// # Errors
+    /// If the run cannot be changed so, with the reason: it goes on as it was. Or if it ends first.
+    pub async fn rescale(&self, scale: Scale) -> RunResult<Changed> {
+        self.change(Wanted::Scale(scale)).await
+    }
+
+    /// Goes on as another pipeline: from an epoch that is taken and kept for it, or from a savepoint. Returns once rows flow again.
+    ///
+    /// # Errors
+    /// If it cannot, with the reason: it goes on as it was. Or if it ends first.
+    pub async fn replace(&self, pipeline: NewPipeline) -> RunResult<Changed> {
+        self.change(Wanted::Pipeline(Box::new(pipeline))).await
+    }
+
+    async fn change(&self, wanted: Wanted) -> RunResult<Changed> {
+        let answered = self.inner.progress.changes.ask(wanted)?;
+        // The control is gone without a word only if its runtime has shut down.
+        answered.await.unwrap_or(Err(RunError::Cancelled))
+    }
+
+    /// Keeps the state of the run under a name, at an epoch that is taken for it. The run goes on. Returns once it is at rest.
+    ///
+    /// # Errors
+    /// If the run is not kept, there is one of that name, or it ends first.
+    pub async fn savepoint(&self, name: SavepointName) -> RunResult<Savepoint> {
+        let answered = self.inner.progress.savepoints.ask(name)?;
+        answered.await.unwrap_or(Err(RunError::Cancelled))
+    }
+
     pub fn state(&self) -> RunState {
         *self.inner.progress.state.borrow()
     }
@@ -156,26 +213,29 @@ impl JobHandle {
         let bottleneck = progress.bottleneck.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let state = self.state();
         let bottleneck = bottleneck.filter(|_| !state.is_over());
+        let telemetry = progress.telemetry();
         JobFigures {
             state,
             elapsed_ms: progress.elapsed_ms(),
-            nodes: progress.telemetry.node_figures(now),
-            edges: progress.telemetry.edge_figures(now),
+            nodes: telemetry.node_figures(now),
+            edges: telemetry.edge_figures(now),
             bottleneck: bottleneck.as_ref().map(|it| it.node.clone()),
             bottleneck_busy: bottleneck.map(|it| it.busy),
             epochs: progress.epochs().figures(),
+            parallelism: progress.parallelism.load(Ordering::Relaxed),
+            change: progress.changes.newest(),
         }
     }
 
-    /// The tasks that run each node, and the exchanges between them.
-    pub fn physical(&self) -> &PhysicalPlan {
-        &self.inner.progress.telemetry.plan
+    /// The tasks that run each node, and the exchanges between them, as they are now.
+    pub fn physical(&self) -> PhysicalPlan {
+        self.inner.progress.telemetry().plan.clone()
     }
 
     /// Samples an edge onto the tap's queue, at most `max_rows` rows twice a second, until it is turned off. False if there is no such edge.
     pub fn tap(&self, from: &PortRef, to: &NodeId, is_on: bool, max_rows: u32) -> bool {
-        let edge = self.inner.progress.telemetry.edge(from, to);
-        edge.inspect(|edge| edge.probe.set_tap(is_on, max_rows)).is_some()
+        let telemetry = self.inner.progress.telemetry();
+        telemetry.edge(from, to).inspect(|edge| edge.probe.set_tap(is_on, max_rows)).is_some()
     }
 
     /// The samples of all taps. There is one reader: the first to ask.
@@ -195,7 +255,7 @@ impl JobHandle {
         // The coordinator's task is gone without a word only if its runtime has shut down.
         ended.unwrap_or_else(|| JobOutcome {
             state: RunState::Stopped,
-            summary: self.inner.progress.telemetry.summary(self.inner.progress.elapsed_ms()),
+            summary: self.inner.progress.telemetry().summary(self.inner.progress.elapsed_ms()),
             cause: None,
         })
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -93,7 +92,7 @@ pub async fn take_part(part: Part, leader: FarLeader) {
 fn shared(part: &Part) -> (Arc<Shared>, mpsc::Receiver<Notice>) {
     let Part { plan, registry, options, host, start } = part;
     let (samples, _) = mpsc::channel(1);
-    let telemetry = Arc::new(counters(plan, &start.plan, registry, options.batch_rows, host.clock.as_ref(), &samples));
+    let telemetry = Arc::new(counters(plan, &start.plan, registry, options.batch_rows, host.clock.as_ref(), &samples, None));
     let (board, notices) = NoticeBoard::new(host.clock.clone());
     let shared = Shared {
         state: PipelineState::new(host.data.memory().clone(), options.max_state),
@@ -104,8 +103,9 @@ fn shared(part: &Part) -> (Arc<Shared>, mpsc::Receiver<Notice>) {
         host: host.clone(),
         telemetry,
         notices: Arc::new(board),
-        kept_epoch: AtomicU64::new(0),
-        replays: ReplayOrigins::default(),
+        kept_epoch: Arc::default(),
+        samples,
+        replays: Arc::default(),
     };
     (Arc::new(shared), notices)
 }
@@ -130,6 +130,7 @@ async fn begin(shared: &Arc<Shared>, start: &ShareStart, work: &CurrentWork) -> 
         restored,
         after: start.after,
         precautions: Precautions::default(),
+        is_change: false,
     };
     let (given, inbox) = mpsc::channel(4 * start.tasks() + 1);
     let (stop, hasten) = (StopSignal::default(), watch::Sender::new(0));
@@ -259,7 +260,13 @@ impl Member {
             Some(TaskReport::Cancelled) => MemberReport::Cancelled,
             Some(TaskReport::Failed(failure)) => MemberReport::Failed { failure },
             // What only sources, sinks and members elsewhere tell.
-            Some(TaskReport::AtRest { .. } | TaskReport::Declined { .. } | TaskReport::Exhausted | TaskReport::ReaderGone) => return,
+            Some(
+                TaskReport::AtRest { .. }
+                | TaskReport::Declined { .. }
+                | TaskReport::Flowing
+                | TaskReport::Exhausted
+                | TaskReport::ReaderGone,
+            ) => return,
             None => {
                 self.running = 0;
                 return;

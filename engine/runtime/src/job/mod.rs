@@ -1,9 +1,12 @@
 //! One run of a pipeline: launch it, watch it, stop it, wait for its end.
 
+mod asked;
+mod change;
 mod commit;
 mod coordinator;
 mod epochs;
 mod handle;
+mod keep;
 mod lead;
 pub(crate) mod member;
 mod poison;
@@ -29,7 +32,9 @@ use crate::ledger::Ledger;
 use crate::registry::{Entry, Registry};
 use crate::share::Team;
 
+pub use change::{NewPipeline, Way};
 pub use handle::{JobHandle, JobOutcome, JobProgress};
+pub use keep::outlook;
 
 /// Most rows in a batch, unless the run says otherwise.
 pub const DEFAULT_BATCH_ROWS: usize = 4096;

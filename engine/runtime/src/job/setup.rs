@@ -40,9 +40,9 @@ use crate::task::{
     Acknowledger, BarrierCommand, Barriers, Boundary, Caution, CautiousReading, OperatorTask, Resumed, SinkTask, SourceTask, StopReceiver,
     TaskReport,
 };
-use crate::telemetry::{JobTelemetry, NoticeBoard};
+use crate::telemetry::{JobTelemetry, NoticeBoard, TapSample};
 
-/// What every task of a run shares.
+/// What every task of an attempt shares. A run that is changed while it is under way goes on with another.
 pub struct Shared {
     pub state: Arc<PipelineState>,
     pub plan: LogicalPlan,
@@ -53,8 +53,10 @@ pub struct Shared {
     pub telemetry: Arc<JobTelemetry>,
     pub notices: Arc<NoticeBoard>,
     /// The newest epoch of the run that a savepoint holds.
-    pub kept_epoch: AtomicU64,
-    pub replays: ReplayOrigins,
+    pub kept_epoch: Arc<AtomicU64>,
+    /// Where samples of edges go.
+    pub samples: mpsc::Sender<TapSample>,
+    pub replays: Arc<ReplayOrigins>,
 }
 
 impl Shared {
@@ -94,12 +96,15 @@ pub struct Attempt {
     /// Its own epochs come after this number: that of the one it goes on from, or higher.
     pub after: u64,
     pub precautions: Precautions,
+    /// Whether it is the first that a change of the run is waited for in.
+    pub is_change: bool,
 }
 
 impl Attempt {
     /// One that begins with nothing.
     pub fn begins(run_start_us: i64, is_durable: bool) -> Attempt {
-        Attempt { run_start_us, is_durable, may_rewind: false, restored: None, after: 0, precautions: Precautions::default() }
+        let precautions = Precautions::default();
+        Attempt { run_start_us, is_durable, may_rewind: false, restored: None, after: 0, precautions, is_change: false }
     }
 
     pub fn durability(&self) -> Durability {
@@ -308,6 +313,7 @@ impl Setup<'_> {
             commands: barriers,
             acknowledger,
             cautious,
+            tells_first: self.attempt.is_change,
             resumed,
         };
         self.made.tasks.push(ReadyTask::Source(boundary, Box::new(task)));

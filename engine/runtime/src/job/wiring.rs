@@ -49,7 +49,7 @@ impl Share<'_> {
     }
 }
 
-/// Makes all counters of a plan.
+/// Makes all counters of a plan. In a run that is changed, `before` are those up to here, whose tasks have ended: they go on.
 pub fn counters(
     plan: &LogicalPlan,
     physical: &PhysicalPlan,
@@ -57,17 +57,20 @@ pub fn counters(
     batch_rows: usize,
     clock: &dyn Clock,
     samples: &mpsc::Sender<TapSample>,
+    before: Option<&JobTelemetry>,
 ) -> JobTelemetry {
     let mut edges = Vec::new();
     for node in &plan.nodes {
         for edge in &node.inputs {
-            let probe = EdgeProbe::new(edge.from.clone(), node.id().clone(), samples.clone());
+            let known = before.and_then(|before| before.edge(&edge.from, node.id()));
+            let probe =
+                known.map_or_else(|| EdgeProbe::new(edge.from.clone(), node.id().clone(), samples.clone()), |known| known.probe.clone());
             let exchange = physical.exchanges.iter().find(|it| it.from == edge.from && it.to == *node.id());
             let channels = exchange.map_or(0, |exchange| connections(exchange, physical).count());
             edges.push(EdgeTelemetry { probe, channels: (0..channels).map(|_| ChannelGauge::new(bounds(batch_rows))).collect() });
         }
     }
-    JobTelemetry { nodes: node_telemetry(plan, physical, registry, clock), edges, plan: physical.clone() }
+    JobTelemetry { nodes: node_telemetry(plan, physical, registry, clock, before), edges, plan: physical.clone() }
 }
 
 /// Makes the channels of one attempt at a run that have an end here, all empty. The counters outlive it.
@@ -107,7 +110,13 @@ pub fn connections(exchange: &Exchange, physical: &PhysicalPlan) -> impl Iterato
     })
 }
 
-fn node_telemetry(plan: &LogicalPlan, physical: &PhysicalPlan, registry: &Registry, clock: &dyn Clock) -> BTreeMap<NodeId, NodeTelemetry> {
+fn node_telemetry(
+    plan: &LogicalPlan,
+    physical: &PhysicalPlan,
+    registry: &Registry,
+    clock: &dyn Clock,
+    before: Option<&JobTelemetry>,
+) -> BTreeMap<NodeId, NodeTelemetry> {
     let tasks = physical.tasks();
     let now = clock.monotonic_ns();
     let of = |node: &millrace_plan::BoundNode| {
@@ -121,9 +130,22 @@ fn node_telemetry(plan: &LogicalPlan, physical: &PhysicalPlan, registry: &Regist
             || node.inputs.iter().any(|input| input.has_event_time),
             |output| output.has_event_time || node.inputs.iter().any(|input| input.has_event_time),
         );
-        NodeTelemetry { role, has_event_time, tasks: (0..count).map(|_| Arc::new(TaskMetrics::new(now))).collect() }
+        let known = before.and_then(|before| before.nodes.get(node.id())).filter(|known| known.role == role);
+        let known = known.map_or(&[] as &[Arc<TaskMetrics>], |known| &known.tasks);
+        NodeTelemetry { role, has_event_time, tasks: as_many(known, count as usize, now) }
     };
     plan.nodes.iter().map(|node| (node.id().clone(), of(node))).collect()
+}
+
+/// The counters of so many tasks. The times of those that are no more are the first one's from here on; what they have counted is in the
+/// epoch that the run goes on from.
+fn as_many(known: &[Arc<TaskMetrics>], count: usize, now_ns: u64) -> Vec<Arc<TaskMetrics>> {
+    let (kept, gone) = known.split_at(count.min(known.len()));
+    if let Some(first) = kept.first() {
+        gone.iter().for_each(|task| first.take_times(task, now_ns));
+    }
+    let new = (kept.len()..count).map(|_| Arc::new(TaskMetrics::new(now_ns)));
+    kept.iter().cloned().chain(new).collect()
 }
 
 impl Wiring {

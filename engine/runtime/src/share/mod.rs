@@ -178,6 +178,9 @@ pub trait Team: Send + Sync {
     /// Those that can take part now, and of how many tasks of each operator. The leader counts as well, if it is to run any.
     async fn muster(&self) -> BTreeMap<Member, u32>;
 
+    /// An attempt is spread like this, before anything of it begins.
+    fn spread(&self, _plan: &PhysicalPlan, _placement: &Placement) {}
+
     /// Begins an attempt at a member.
     ///
     /// # Errors

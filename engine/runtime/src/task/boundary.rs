@@ -41,6 +41,8 @@ pub enum TaskReport {
         task: TaskId,
         why: String,
     },
+    /// A source's task has given out its first rows. Told where somebody waits for them: after a change.
+    Flowing,
     /// A source's task has read everything. It stays for the barriers to come.
     Exhausted,
     /// Nobody reads a sink's output any more: the run may end.

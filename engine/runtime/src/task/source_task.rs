@@ -45,6 +45,8 @@ pub struct SourceTask {
     pub commands: mpsc::Receiver<BarrierCommand>,
     pub acknowledger: Acknowledger,
     pub cautious: CautiousReading,
+    /// Whether its first rows are waited for, and still to come.
+    pub tells_first: bool,
     /// Rows that were in flight to nodes of its chain, which former tasks had at their head.
     pub resumed: Vec<Resumed>,
 }
@@ -295,6 +297,9 @@ impl Reader {
                     self.task.chain.emit_from_head(MAIN_PORT, batch)?;
                 }
                 self.flush().await?;
+                if rows > 0 && std::mem::take(&mut self.task.tells_first) {
+                    self.task.acknowledger.reports.send(TaskReport::Flowing).await.map_err(|_| RunError::Cancelled)?;
+                }
                 if let Some(watermark) = watermark {
                     let change = self.merge.advance(index, watermark);
                     self.tell(change).await?;

@@ -126,6 +126,14 @@ impl TaskMetrics {
         self.has_ended.store(false, Ordering::Relaxed);
     }
 
+    /// Adds the times of a task that has ended.
+    pub fn take_times(&self, of: &TaskMetrics, now_ns: u64) {
+        let mine = [&self.busy, &self.blocked, &self.idle, &self.held];
+        for (mine, theirs) in mine.into_iter().zip([&of.busy, &of.blocked, &of.idle, &of.held]) {
+            mine.set_total(mine.total_ns(now_ns).saturating_add(theirs.total_ns(now_ns)));
+        }
+    }
+
     pub fn received(&self, rows: usize, bytes: usize) {
         self.rows_in.add(rows as u64);
         self.bytes_in.add(bytes as u64);

@@ -32,6 +32,8 @@ const PRESSED_SHARE: f64 = 0.1;
 pub struct Monitor {
     progress: Arc<JobProgress>,
     notices: Arc<NoticeBoard>,
+    /// What the last look was at.
+    of: Arc<JobTelemetry>,
     last: Look,
     sources: BTreeMap<NodeId, SourceWatch>,
     late: BTreeMap<NodeId, u64>,
@@ -59,8 +61,8 @@ struct SourceWatch {
 
 impl Monitor {
     pub fn new(progress: Arc<JobProgress>, notices: Arc<NoticeBoard>) -> Self {
-        let last = Look::default();
-        Monitor { progress, notices, last, sources: BTreeMap::new(), late: BTreeMap::new(), slow: None }
+        let (of, last) = (progress.telemetry(), Look::default());
+        Monitor { progress, notices, of, last, sources: BTreeMap::new(), late: BTreeMap::new(), slow: None }
     }
 
     /// Ends with the run.
@@ -83,8 +85,13 @@ impl Monitor {
 
     fn tick(&mut self) {
         let now = self.progress.clock.monotonic_ns();
-        let telemetry = self.progress.telemetry.clone();
+        let telemetry = self.progress.telemetry();
         let look = Look::now(&telemetry, now);
+        if !Arc::ptr_eq(&std::mem::replace(&mut self.of, telemetry.clone()), &telemetry) {
+            // Of other tasks than at the last look: nothing can be said of the time between.
+            self.last = look;
+            return;
+        }
         let bottleneck = find(&look.since(&self.last, &telemetry));
         *self.progress.bottleneck.lock().unwrap_or_else(PoisonError::into_inner) = bottleneck.clone();
         self.watch_sources(&telemetry, &look, now);

@@ -55,6 +55,12 @@ impl NoticeBoard {
         }
     }
 
+    /// Says now, and by itself, what somebody waits for.
+    pub fn answer(&self, severity: NoticeSeverity, kind: &'static str, message: String) {
+        let at_us = self.clock.wall_us();
+        self.pass_on(Notice { at_us, severity, node: None, kind: kind.to_owned(), message, count: 1 });
+    }
+
     /// Passes on what was said elsewhere, as it was.
     pub fn pass_on(&self, notice: Notice) {
         if self.queue.try_send(notice).is_err() {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use millrace_model::NodeDecl;
 use millrace_runtime::checkpoint::StateHome;
+use millrace_runtime::job::{NewPipeline, Way};
 use millrace_runtime::ledger::{Fenced, Ledger};
 use millrace_runtime::{JobHandle, JobOptions};
-use millrace_state::checkpoint::RunId;
+use millrace_state::checkpoint::{RunId, SavepointName};
 use millrace_state::store::FolderStore;
 use millrace_testkit::{Collected, Harness, Memory, Script, node};
 use millrace_wire::figures::{EpochOutcome, RunState};
@@ -33,6 +34,7 @@ enum Group {
 enum Entry {
     Complete(u64),
     Committed(u64),
+    Rewound,
     Ended(RunState),
 }
 
@@ -58,7 +60,18 @@ impl Ledger for Book {
         if group == Group::IsLedByAnother {
             return Err(Fenced { why: "node b leads it in generation 3, and this was 2".into() });
         }
-        self.entries.lock().unwrap().push(Entry::Complete(epoch));
+        let mut entries = self.entries.lock().unwrap();
+        // As the group has it: of one generation epochs only grow.
+        let since = entries.iter().rposition(|entry| *entry == Entry::Rewound).unwrap_or(0);
+        if entries[since..].iter().any(|entry| matches!(entry, Entry::Complete(newest) if *newest > epoch)) {
+            return Err(Fenced { why: "a later epoch is complete".into() });
+        }
+        entries.push(Entry::Complete(epoch));
+        Ok(())
+    }
+
+    async fn rewind(&self) -> Result<(), Fenced> {
+        self.entries.lock().unwrap().push(Entry::Rewound);
         Ok(())
     }
 
@@ -170,4 +183,25 @@ async fn a_run_that_goes_on_enters_the_epoch_that_it_goes_on_from_before_sinks_c
     until("the end is entered", || second.entries().last() == Some(&Entry::Ended(RunState::Finished))).await;
     let entries = second.entries();
     assert!(matches!(entries[..2], [Entry::Complete(one), Entry::Committed(other)] if one == other), "{entries:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_goes_back_to_a_savepoint_enters_that_before_the_epoch_that_it_goes_on_from() {
+    let (folder, book) = (tempfile::tempdir().unwrap(), Book::new(Group::Agrees));
+    let (harness, _) = harness(folder.path(), &book, Script::Forever);
+    let job = harness.start(pipeline(), options()).await;
+    until("all rows pass", || accepted(&job) == 1_000).await;
+    let name = SavepointName::new("before").unwrap();
+    let kept = job.savepoint(name.clone()).await.unwrap();
+    until("later epochs are entered", || book.entries().contains(&Entry::Complete(kept.epoch + 3))).await;
+    let way = Way::Back { to: name, allow_rewind: true };
+    let every = Duration::from_millis(10);
+    let changed =
+        job.replace(NewPipeline { plan: harness.plan(pipeline()).await, options: options(), every, team: None, way }).await.unwrap();
+    assert_eq!(changed.epoch, kept.epoch);
+    let entries = book.entries();
+    let rewound = entries.iter().position(|entry| *entry == Entry::Rewound).unwrap();
+    assert_eq!(entries[rewound + 1], Entry::Complete(kept.epoch), "{entries:?}");
+    job.stop(StopMode::Drain);
+    assert_eq!(job.wait().await.state, RunState::Stopped);
 }

@@ -35,6 +35,8 @@ pub struct Life {
     pub team: Vec<u32>,
     /// Members that are lost, by their number, and when.
     pub lost: Vec<(u32, Duration)>,
+    /// To how many tasks of each node it is rescaled, and how long after its begin or the last time.
+    pub scales: Vec<(u32, Duration)>,
     pub faults: Faults,
     /// Whether the power goes after it, however it ended.
     pub power_goes: bool,
@@ -249,6 +251,18 @@ pub fn spread(seed: u64, lives: &mut [Life]) {
         life.team = (0..chance.between(1, 3)).map(|_| chance.between(1, 2) as u32).collect();
         let lost = (0..chance.below(3)).map(|_| chance.between(1, life.team.len() as u64) as u32).collect::<Vec<u32>>();
         life.lost = lost.into_iter().map(|member| (member, Duration::from_micros(chance.between(1, 200_000)))).collect();
+    }
+}
+
+/// Rescales the lives of one seed in six while they are under way. Drawn by itself: seeds mean the rest of what they meant before.
+pub fn rescale(seed: u64, lives: &mut [Life]) {
+    let mut chance = Chance::new(seed.rotate_left(16) ^ 0x5ca1e);
+    if !chance.one_in(6) {
+        return;
+    }
+    for life in lives {
+        let times = chance.between(1, 4);
+        life.scales = (0..times).map(|_| (chance.between(1, 4) as u32, Duration::from_micros(chance.between(1, 60_000)))).collect();
     }
 }
 

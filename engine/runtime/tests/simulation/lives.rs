@@ -17,9 +17,10 @@ use millrace_testkit::harness::Results;
 use millrace_testkit::memory::Exploding;
 use millrace_testkit::sim::{Chance, Halt, LifeDisk, SimDisk, SimSink, World, visible_rows};
 use millrace_testkit::team::Recipe;
+use millrace_wire::change::Scale;
 use millrace_wire::figures::{NodeSummary, RunState};
 
-use crate::drawn::{Drawn, Fold, Life, lives, spread};
+use crate::drawn::{Drawn, Fold, Life, lives, rescale, spread};
 
 /// What is seen from outside once a run is finished.
 #[derive(Debug, PartialEq)]
@@ -52,6 +53,8 @@ pub struct Story {
     pub is_spilled: bool,
     /// Whether some of its lives were spread over members.
     pub is_spread: bool,
+    /// How often its lives were rescaled while they were under way.
+    pub rescaled: u64,
 }
 
 const SINKS: [&str; 4] = ["out", "late", "all", "aside"];
@@ -105,10 +108,21 @@ async fn job(drawn: &Drawn, world: &World, disk: Arc<LifeDisk>, life: &Life) -> 
         }
         std::future::pending().await
     };
+    let scaling = async {
+        for (parallelism, after) in &life.scales {
+            world.sleep(*after).await;
+            match running.rescale(Scale { parallelism: Some(*parallelism), ..Scale::default() }).await {
+                Ok(changed) => world.say(changed.in_words()),
+                Err(error) => world.say(format_args!("not rescaled to {parallelism}: {error}")),
+            }
+        }
+        std::future::pending().await
+    };
     tokio::select! {
         biased;
         outcome = running.wait() => Ok(outcome),
         outcome = losing => outcome,
+        outcome = scaling => outcome,
     }
 }
 
@@ -211,6 +225,7 @@ pub fn simulate(seed: u64, story: &mut Story) -> Result<(), String> {
     let (expected, calls, without) = reference(&drawn, chance.draw())?;
     let mut lives = lives(&mut chance, calls);
     spread(seed, &mut lives);
+    rescale(seed, &mut lives);
     story.is_spread = lives.iter().any(|life| !life.team.is_empty());
     let world = World::new(chance.draw());
     world.say(&drawn.what);
@@ -224,6 +239,7 @@ pub fn simulate(seed: u64, story: &mut Story) -> Result<(), String> {
     story.log = without.log();
     story.log.push("----".to_owned());
     story.log.extend(world.log());
+    story.rescaled = story.log.iter().filter(|line| line.contains("rescaled from ")).count() as u64;
     story.epochs = story.log.iter().filter(|line| line.contains("Link /state") && line.ends_with("/manifest")).count() as u64;
     judged
 }

@@ -28,6 +28,7 @@ struct Total {
     refused: u64,
     spilled: u64,
     spread: u64,
+    rescaled: u64,
     epochs: u64,
     rows: u64,
     wrong: Vec<u64>,
@@ -43,6 +44,7 @@ impl Total {
         self.refused += u64::from(story.is_refused);
         self.spilled += u64::from(story.is_spilled);
         self.spread += u64::from(story.is_spread);
+        self.rescaled += story.rescaled;
         self.epochs += story.epochs;
         self.rows += story.rows;
     }
@@ -96,7 +98,8 @@ fn run(seeds: Range<u64>, most_wrong: usize) -> Total {
 fn fifty_seeds() {
     let total = run(asked(0..50), 1);
     assert!(total.wrong.is_empty(), "{total:?}");
-    let is_worth_it = total.crashes > 40 && total.epochs > 500 && total.errors > 5 && total.failed_calls > 100 && total.spilled > 5;
+    let is_worth_it =
+        total.crashes > 40 && total.epochs > 500 && total.errors > 5 && total.failed_calls > 100 && total.spilled > 5 && total.rescaled > 5;
     assert!(total.seeds < 50 || is_worth_it, "the draws are not worth the test: {total:?}");
 }
 

@@ -116,6 +116,11 @@ impl Coordinator {
         self.settings.hasten_after_ns = hasten_after_ns;
     }
 
+    /// Whether the next epoch to be complete, or one after it, is the last.
+    pub const fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
     /// Whether epochs are kept at rest.
     pub const fn is_durable(&self) -> bool {
         self.settings.every_ns.is_some()

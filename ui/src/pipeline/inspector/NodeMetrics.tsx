@@ -1,8 +1,10 @@
-import type { ReactElement } from 'react';
+import { useState, type ReactElement } from 'react';
 
+import { Stepper } from '../../app/Stepper';
 import { placesOf, spread, whereText } from '../../cluster/select';
 import type { GraphNode, NodeFigures } from '../../generated/api';
-import { useKind, useNodeFigures } from '../../store/select';
+import { MOST_TASKS, rescaleNode } from '../../store/actions';
+import { useKind, useNodeFigures, usePhase } from '../../store/select';
 import type { Trail } from '../../store/state';
 import { useStore } from '../../store/store';
 import { en } from '../../text/en';
@@ -54,6 +56,22 @@ function Line({ label, value, values }: { label: string; value: string; values: 
   );
 }
 
+/** How many tasks run the node, and how it goes on in more or fewer. */
+function Tasks({ id, now }: { id: string; now: number }): ReactElement {
+  const phase = usePhase();
+  const [wanted, setWanted] = useState<number | undefined>();
+  if (phase !== 'running') return <>{count(now)}</>;
+  const act = (): void => {
+    setWanted(undefined);
+    if (wanted !== undefined) void rescaleNode(id, wanted);
+  };
+  const step = (by: number): void => {
+    const next = Math.min(Math.max((wanted ?? now) + by, 1), MOST_TASKS);
+    setWanted(next === now ? undefined : next);
+  };
+  return <Stepper label={en.change.ofNode} now={now} wanted={wanted} rest={count(now)} title={en.change.ofNode} step={step} act={act} />;
+}
+
 function Facts({ id, figures }: { id: string; figures: NodeFigures }): ReactElement {
   const cluster = useStore((state) => state.cluster);
   const places = placesOf(cluster, id);
@@ -68,7 +86,6 @@ function Facts({ id, figures }: { id: string; figures: NodeFigures }): ReactElem
   if (figures.state_rows > 0) facts.push([en.inspector.state, en.inspector.stateRows(count(figures.state_rows), bytes(figures.state_bytes))]);
   if (figures.state_disk_bytes > 0) facts.push([en.inspector.stateOnDisk, bytes(figures.state_disk_bytes)]);
   if (figures.progress !== undefined) facts.push([en.inspector.progress, percent(figures.progress * 100)]);
-  facts.push([en.inspector.tasks, count(figures.tasks)]);
   return (
     <section className="inspector-section">
       <table className="sums">
@@ -79,6 +96,12 @@ function Facts({ id, figures }: { id: string; figures: NodeFigures }): ReactElem
               <td className="number">{value}</td>
             </tr>
           ))}
+          <tr>
+            <th scope="row">{en.inspector.tasks}</th>
+            <td className="number">
+              <Tasks key={id} id={id} now={figures.tasks} />
+            </td>
+          </tr>
         </tbody>
       </table>
       {cluster !== undefined && places !== undefined && <p className="inspector-note mute">{sentence(whereText(cluster.nodes, spread(places)))}</p>}
