@@ -19,7 +19,7 @@ pub const NO_SAVEPOINT: &str = "MR0427";
 /// Its tasks were killed by whoever watches it, to see what comes of it.
 pub const KILLED: &str = "MR0429";
 /// Another process leads the run by the control group's log, and this one enters nothing any more.
-pub const FENCED: &str = "MR0436";
+pub const FENCED: &str = "MR0438";
 /// A later run has replaced what the sinks had at a savepoint.
 pub const REPLACED: &str = "MR0428";
 /// There is no such bucket.

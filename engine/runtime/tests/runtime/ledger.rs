@@ -147,7 +147,7 @@ async fn a_run_that_another_process_leads_now_ends_with_that_and_commits_nothing
     book.group.send_replace(Group::IsLedByAnother);
     let outcome = job.wait().await;
     let cause = outcome.cause.unwrap();
-    assert_eq!((outcome.state, cause.diagnostic.code.as_ref(), cause.retryable), (RunState::Failed, "MR0436", false));
+    assert_eq!((outcome.state, cause.diagnostic.code.as_ref(), cause.retryable), (RunState::Failed, "MR0438", false));
     assert!(cause.diagnostic.message.contains("node b leads it"), "{}", cause.diagnostic.message);
     until("the end is told", || book.entries().last() == Some(&Entry::Ended(RunState::Failed))).await;
     let entries = book.entries();
