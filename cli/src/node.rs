@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use millrace_engine::cluster::control::{ControlError, ControlNode, Happened, Peer, Settings, Ways, code};
 use millrace_engine::cluster::share::{Enlistment, stay_enlisted};
 use millrace_engine::cluster::trust::{Guard, JoinToken, Keyring, Name, TrustError, folder_in, member};
@@ -42,6 +43,10 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
             return Ok(exit::USAGE);
         }
     };
+    let keeping = match arguments.data.as_deref().filter(|_| guard.is_some()) {
+        Some(data) => Some(engine.keep_timeline(data.join("timeline.json")).await.context("the fault timeline cannot be kept")?),
+        None => None,
+    };
     let options = NodeOptions { guard: guard.clone(), advertised: advertised.clone(), ..NodeOptions::default() };
     let node = match serve_node(&arguments.listen, engine.host().clone(), options).await {
         Ok(node) => node,
@@ -64,6 +69,9 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
         () = take_part(&arguments, leader.as_ref(), &node, &address, guard.as_ref()) => {}
         () = agree(control.as_ref(), leader.as_ref()) => {}
         () = tend(guard.as_ref(), leader.as_ref()) => {}
+    }
+    if let Some(keeping) = keeping {
+        keeping.finish().await;
     }
     Ok(exit::DONE)
 }

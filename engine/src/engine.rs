@@ -7,6 +7,7 @@ use std::sync::Arc;
 use millrace_cluster::client::Disk;
 use millrace_cluster::control::ControlNode;
 use millrace_cluster::host::HostOptions;
+use millrace_cluster::seen::Keeping;
 use millrace_cluster::share::Crew;
 use millrace_cluster::{EngineClient, EngineHost, HostLimits};
 use millrace_runtime::clock::{Clock, SystemClock};
@@ -91,6 +92,14 @@ impl Engine {
         if !self.crew.take_control(control) {
             debug_assert!(false, "an engine is of one control group");
         }
+    }
+
+    /// Keeps the cluster's fault timeline in a file, and goes on with what is there. See [`millrace_cluster::seen::Seen::keep_in`].
+    ///
+    /// # Errors
+    /// If the file can be neither read nor put aside.
+    pub async fn keep_timeline(&self, path: PathBuf) -> io::Result<Keeping> {
+        self.crew.seen().keep_in(path).await
     }
 
     /// A session by memory: the same messages as by socket, handed over as they are.

@@ -6,8 +6,10 @@
 //! runs' notices, members lost ────────────────────▶ Timeline ┘
 //! ```
 //!
-//! It is kept in memory, and ends with the node. Nothing here is on a row's way: a look reads counters that are there anyway.
+//! It is kept in memory and ends with the node, but for the timeline where there is a file for it ([`Seen::keep_in`]). Nothing here is on a row's way:
+//! a look reads counters that are there anyway.
 
+mod kept;
 mod places;
 mod roster;
 mod timeline;
@@ -26,6 +28,7 @@ use millrace_wire::cluster::happenings::{
 use millrace_wire::cluster::{Cluster, ClusterNode, Happening, Health, Standing};
 use millrace_wire::message::{EngineDescription, JobId, Notice};
 
+pub use kept::Keeping;
 pub use roster::{Look, Traffic};
 pub use watch::Watching;
 

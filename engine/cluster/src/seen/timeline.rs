@@ -61,6 +61,28 @@ impl Timeline {
         is_news.then(|| FaultTimeline { revision: self.revision, incidents: self.incidents.iter().cloned().collect() })
     }
 
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Goes on after incidents that another node has told, oldest first. They belong to no run of this one: runs are numbered anew.
+    pub fn take_up(&mut self, incidents: Vec<Incident>) {
+        let forget = |happening: Happening| Happening { job: None, ..happening };
+        let told = incidents.into_iter().map(|incident| Incident {
+            root: forget(incident.root),
+            victims: incident.victims.into_iter().take(MOST_VICTIMS).map(forget).collect(),
+            ..incident
+        });
+        self.incidents.extend(told);
+        while self.incidents.len() > MOST_INCIDENTS {
+            self.incidents.pop_front();
+        }
+        // One after the other, whatever stood there.
+        self.incidents.iter_mut().zip(1..).for_each(|(incident, id)| incident.id = id);
+        self.last = self.incidents.len() as u64;
+        self.revision += 1;
+    }
+
     fn begin(&mut self, root: Happening, tasks: Vec<Happening>) {
         self.last += 1;
         let mut incident = Incident { id: self.last, root, victims: Vec::new(), unlisted: 0 };
