@@ -14,6 +14,7 @@ use millrace_runtime::data_runtime::{DataPriority, DataRuntime};
 use millrace_runtime::memory::StateMemory;
 use millrace_runtime::operators;
 use millrace_runtime::registry::{Entry, Registry};
+use millrace_wire::cluster::ControlLook;
 use millrace_wire::message::{EngineDescription, NEWEST_PROTOCOL};
 
 use crate::inspect::Inspector;
@@ -90,6 +91,11 @@ impl Engine {
         if !self.crew.take_control(control) {
             debug_assert!(false, "an engine is of one control group");
         }
+    }
+
+    /// The engine's control group looks like this now.
+    pub fn control_changed(&self, look: &ControlLook) {
+        self.crew.seen().control(look);
     }
 
     /// A session by memory: the same messages as by socket, handed over as they are.

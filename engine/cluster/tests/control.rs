@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::*;
-use millrace_cluster::control::{ControlNode, Peer, RunLedger, Settings, Ways};
+use millrace_cluster::control::{ControlNode, Happened, Peer, RunLedger, Settings, Ways};
 use millrace_cluster::node::Token;
 use millrace_cluster::share::Crew;
 use millrace_cluster::{Credential, HostLimits, Node, NodeOptions, serve};
@@ -39,7 +39,12 @@ impl Member {
         let control = ControlNode::open(folder.path(), ways, own, 2, Settings::default()).await.unwrap();
         assert!(crew.take_control(control.clone()));
         let (kept, join) = (control.clone(), join.map(str::to_owned));
-        let keeping = tokio::spawn(async move { kept.keep(join.as_deref(), |_| {}).await });
+        let tell = move |happened| {
+            if let Happened::Changed(look) = happened {
+                crew.seen().control(&look);
+            }
+        };
+        let keeping = tokio::spawn(async move { kept.keep(join.as_deref(), tell).await });
         Member { node: Some(node), control, keeping, address, _folder: folder }
     }
 
@@ -87,6 +92,16 @@ async fn three_nodes_become_a_group_by_their_sessions_and_a_survivor_tells_of_th
             break;
         }
         assert!(killed.elapsed() < Duration::from_secs(2), "{control:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The fault timeline tells it too.
+    let end = Instant::now() + Duration::from_secs(5);
+    loop {
+        let timeline = client.cluster(0).await.unwrap().unwrap().timeline.unwrap_or_default();
+        if timeline.incidents.iter().any(|incident| incident.root.kind == "leader_changed" && incident.root.message.contains(&leader)) {
+            break;
+        }
+        assert!(Instant::now() < end, "{timeline:#?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
