@@ -13,6 +13,7 @@ use millrace_cluster::{Credential, HostLimits, Node, NodeOptions, serve};
 use millrace_runtime::ledger::Ledger;
 use millrace_state::checkpoint::RunId;
 use millrace_wire::figures::RunState;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -144,6 +145,28 @@ async fn where_most_of_a_group_is_gone_an_epoch_waits() {
     members[2].kill().await;
     let waiting = timeout(Duration::from_secs(4), ledger.complete(RunId(7), 2)).await;
     assert!(waiting.is_err(), "{waiting:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_question_of_a_group_is_refused_and_harms_nobody() {
+    let token = Token::random().unwrap();
+    let member = Member::start("a", &token, None).await;
+    until("it leads", || member.leader().is_some()).await;
+    let client = session_by(&member, &token).await;
+    let deep = (0..100).fold(json!(null), |inner, _| json!([inner]));
+    let questions = [
+        json!(null),
+        json!({ "ask": "dance" }),
+        json!({ "ask": "vote", "with": {} }),
+        json!({ "ask": "append", "with": { "vote": 7 } }),
+        json!({ "ask": "write", "with": { "change": "lead", "name": "p", "generation": -1 } }),
+        json!({ "with": deep }),
+    ];
+    for question in questions {
+        let error = client.consensus(question.clone()).await.unwrap_err();
+        assert_eq!(error.code(), "MR0601", "{question}");
+    }
+    RunLedger::lead(&member.control, "p".into(), "text", &[], false).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
