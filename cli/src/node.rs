@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use millrace_engine::Engine;
 use millrace_engine::cluster::control::{ControlError, ControlNode, Happened, Peer, Settings, Ways, code};
 use millrace_engine::cluster::share::{Enlistment, stay_enlisted};
 use millrace_engine::cluster::trust::{Guard, JoinToken, Keyring, Name, TrustError, folder_in, member};
@@ -67,7 +68,7 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
     tokio::select! {
         () = interrupted() => {}
         () = take_part(&arguments, leader.as_ref(), &node, &address, guard.as_ref()) => {}
-        () = agree(control.as_ref(), leader.as_ref()) => {}
+        () = agree(&engine, control.as_ref(), leader.as_ref()) => {}
         () = tend(guard.as_ref(), leader.as_ref()) => {}
     }
     if let Some(keeping) = keeping {
@@ -191,10 +192,11 @@ fn failed(error: &ControlError) -> u8 {
 }
 
 /// Never ends, if there is nothing to agree on.
-async fn agree(control: Option<&ControlNode>, leader: Option<&Leader>) {
+async fn agree(engine: &Engine, control: Option<&ControlNode>, leader: Option<&Leader>) {
     let Some(control) = control else { return std::future::pending().await };
     let told = |happened: Happened| match happened {
         Happened::Changed(look) => {
+            engine.control_changed(&look);
             // Whoever started it may listen no more.
             let _ = say(control_group(&look));
             let _ = std::io::stdout().flush();

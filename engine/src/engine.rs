@@ -15,6 +15,7 @@ use millrace_runtime::data_runtime::{DataPriority, DataRuntime};
 use millrace_runtime::memory::StateMemory;
 use millrace_runtime::operators;
 use millrace_runtime::registry::{Entry, Registry};
+use millrace_wire::cluster::ControlLook;
 use millrace_wire::message::{EngineDescription, NEWEST_PROTOCOL};
 
 use crate::inspect::Inspector;
@@ -100,6 +101,11 @@ impl Engine {
     /// If the file can be neither read nor put aside.
     pub async fn keep_timeline(&self, path: PathBuf) -> io::Result<Keeping> {
         self.crew.seen().keep_in(path).await
+    }
+
+    /// The engine's control group looks like this now.
+    pub fn control_changed(&self, look: &ControlLook) {
+        self.crew.seen().control(look);
     }
 
     /// A session by memory: the same messages as by socket, handed over as they are.

@@ -46,7 +46,9 @@ impl Launcher {
     async fn ledger(&self, deployment: &Deployment, place: &StatePlace) -> Result<Option<Arc<dyn Ledger>>, Diagnostics> {
         let Some(control) = self.maker.crew.control() else { return Ok(None) };
         let (name, options) = (place.deployment(control.name()), &deployment.options);
-        let led = RunLedger::lead(control, name, &deployment.text, &options.overrides, options.allow_rewind).await;
+        // A savepoint may lie before the newest epoch, and lose nothing that sinks have shown.
+        let may_rewind = options.allow_rewind || options.from.is_some();
+        let led = RunLedger::lead(control, name, &deployment.text, &options.overrides, may_rewind).await;
         let ledger = led.map_err(|finding| Diagnostics { items: vec![finding] })?;
         Ok(Some(Arc::new(ledger)))
     }

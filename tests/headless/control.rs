@@ -110,6 +110,8 @@ fn the_leader_of_a_control_group_is_killed_under_a_run_that_another_node_leads_a
     let after = terminal.until(&nodes[runs], Duration::from_secs(2), "a survivor tells the new leader", is_new);
     println!("told the new leader {:?} after the kill", killed.elapsed());
     assert!(after["control"]["term"].as_u64() > before["control"]["term"].as_u64());
+    let is_told = |status: &Value| status["timeline"].to_string().contains("leader_changed");
+    terminal.until(&nodes[runs], Duration::from_secs(5), "the timeline tells it", is_told);
     let newest = epoch(&after);
     terminal.until(&nodes[runs], Duration::from_secs(20), "epochs are complete again", |status| epoch(status) > newest + 3);
     let applied = |status: &Value| status["control"]["applied"].as_u64().unwrap();

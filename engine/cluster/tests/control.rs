@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::*;
-use millrace_cluster::control::{ControlNode, Peer, RunLedger, Settings, Ways};
+use millrace_cluster::control::{ControlNode, Happened, Peer, RunLedger, Settings, Ways};
 use millrace_cluster::node::Token;
 use millrace_cluster::share::Crew;
 use millrace_cluster::{Credential, HostLimits, Node, NodeOptions, serve};
 use millrace_runtime::ledger::Ledger;
 use millrace_state::checkpoint::RunId;
 use millrace_wire::figures::RunState;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -39,7 +40,12 @@ impl Member {
         let control = ControlNode::open(folder.path(), ways, own, 2, Settings::default()).await.unwrap();
         assert!(crew.take_control(control.clone()));
         let (kept, join) = (control.clone(), join.map(str::to_owned));
-        let keeping = tokio::spawn(async move { kept.keep(join.as_deref(), |_| {}).await });
+        let tell = move |happened| {
+            if let Happened::Changed(look) = happened {
+                crew.seen().control(&look);
+            }
+        };
+        let keeping = tokio::spawn(async move { kept.keep(join.as_deref(), tell).await });
         Member { node: Some(node), control, keeping, address, _folder: folder }
     }
 
@@ -89,6 +95,16 @@ async fn three_nodes_become_a_group_by_their_sessions_and_a_survivor_tells_of_th
         assert!(killed.elapsed() < Duration::from_secs(2), "{control:#?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // The fault timeline tells it too.
+    let end = Instant::now() + Duration::from_secs(5);
+    loop {
+        let timeline = client.cluster(0).await.unwrap().unwrap().timeline.unwrap_or_default();
+        if timeline.incidents.iter().any(|incident| incident.root.kind == "leader_changed" && incident.root.message.contains(&leader)) {
+            break;
+        }
+        assert!(Instant::now() < end, "{timeline:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn session_by(member: &Member, token: &Token) -> millrace_cluster::EngineClient {
@@ -129,6 +145,28 @@ async fn where_most_of_a_group_is_gone_an_epoch_waits() {
     members[2].kill().await;
     let waiting = timeout(Duration::from_secs(4), ledger.complete(RunId(7), 2)).await;
     assert!(waiting.is_err(), "{waiting:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_question_of_a_group_is_refused_and_harms_nobody() {
+    let token = Token::random().unwrap();
+    let member = Member::start("a", &token, None).await;
+    until("it leads", || member.leader().is_some()).await;
+    let client = session_by(&member, &token).await;
+    let deep = (0..100).fold(json!(null), |inner, _| json!([inner]));
+    let questions = [
+        json!(null),
+        json!({ "ask": "dance" }),
+        json!({ "ask": "vote", "with": {} }),
+        json!({ "ask": "append", "with": { "vote": 7 } }),
+        json!({ "ask": "write", "with": { "change": "lead", "name": "p", "generation": -1 } }),
+        json!({ "with": deep }),
+    ];
+    for question in questions {
+        let error = client.consensus(question.clone()).await.unwrap_err();
+        assert_eq!(error.code(), "MR0601", "{question}");
+    }
+    RunLedger::lead(&member.control, "p".into(), "text", &[], false).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,7 +65,7 @@ impl ControlGroup {
     /// [`ControlGroup::join`], or begins a group of its own by [`ControlGroup::found`]. Runs on the caller's tokio runtime.
     pub async fn open(folder: &Path, transport: Arc<dyn Transport>, settings: Settings) -> ControlResult<ControlGroup> {
         let config = Arc::new(settings.raft()?);
-        fs::create_dir_all(folder).map_err(ControlError::io(folder))?;
+        fs::create_dir_all(folder).and_then(|()| close(folder)).map_err(ControlError::io(folder))?;
         // First of all: it holds the folder for this process.
         let log = LogStore::open(folder)?;
         let (id, machine) = (own_id(folder)?, Machine::open(folder)?);
@@ -322,6 +322,19 @@ async fn tend(group: std::sync::Weak<Inner>, every: Duration) {
             }
         }
     }
+}
+
+/// Texts of pipelines are in there: its user's alone.
+#[cfg(unix)]
+fn close(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn close(_: &Path) -> io::Result<()> {
+    // A user's folders are theirs by default there.
+    Ok(())
 }
 
 /// The node's id, drawn when the folder was made. Within 53 bits, as JSON's numbers are read by browsers.

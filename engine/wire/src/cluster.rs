@@ -226,4 +226,6 @@ pub mod happenings {
     pub const RUNNING: &str = "running";
     /// A run has failed for good.
     pub const FAILED: &str = "failed";
+    /// Another node leads the control group.
+    pub const LEADER_CHANGED: &str = "leader_changed";
 }

@@ -173,7 +173,7 @@ pub struct Incident {
 pub struct Happening {
     /// Milliseconds since 1970.
     pub at_ms: f64,
-    /// A stable kind: `node_joined`, `node_suspected`, `node_resumed`, `node_lost`, `tasks_lost`, `checkpoint_failed`, `restarted`, `running`, `failed`.
+    /// A stable kind: `node_joined`, `node_suspected`, `node_resumed`, `node_lost`, `tasks_lost`, `checkpoint_failed`, `restarted`, `running`, `failed`, `leader_changed`.
     pub kind: String,
     /// The node that it happened to, by its address without the scheme.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -588,7 +588,7 @@ export type Happening = {
  */
 at_ms: number, 
 /**
- * A stable kind: `node_joined`, `node_suspected`, `node_resumed`, `node_lost`, `tasks_lost`, `checkpoint_failed`, `restarted`, `running`, `failed`.
+ * A stable kind: `node_joined`, `node_suspected`, `node_resumed`, `node_lost`, `tasks_lost`, `checkpoint_failed`, `restarted`, `running`, `failed`, `leader_changed`.
  */
 kind: string, 
 /**

@@ -95,5 +95,6 @@ export const cluster = {
     restarted: 'Restart',
     running: 'Runs again',
     failed: 'Run failed',
+    leader_changed: 'New control leader',
   } as Record<string, string>,
 };

@@ -22,10 +22,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use millrace_model::NodeId;
 use millrace_plan::{LEADER, Member, PhysicalPlan, Placement};
 use millrace_wire::cluster::happenings::{
-    CHECKPOINT_FAILED, FAILED, NODE_JOINED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, RESCALED, RESTARTED, ROLLED_BACK, RUNNING, TASKS_LOST,
-    UPGRADED,
+    CHECKPOINT_FAILED, FAILED, LEADER_CHANGED, NODE_JOINED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, RESCALED, RESTARTED, ROLLED_BACK,
+    RUNNING, TASKS_LOST, UPGRADED,
 };
-use millrace_wire::cluster::{Cluster, ClusterNode, Happening, Health, Standing};
+use millrace_wire::cluster::{Cluster, ClusterNode, ControlLook, ControlNode, Happening, Health, Standing};
 use millrace_wire::message::{EngineDescription, JobId, Notice};
 
 pub use kept::Keeping;
@@ -60,6 +60,8 @@ struct State {
     roster: Roster,
     places: Places,
     timeline: Timeline,
+    /// Who was last known to lead the control group.
+    leader: Option<ControlNode>,
 }
 
 impl State {
@@ -110,6 +112,17 @@ impl Seen {
         let at = state.places.at(member);
         let tasks = at.into_iter().map(|(job, words)| state.of_job(now, TASKS_LOST, job, words)).collect();
         state.timeline.note_lost(of_node(now, NODE_LOST, &address, why.to_owned()), tasks);
+    }
+
+    /// The control group looks like this now. Another leader than before is told of.
+    pub fn control(&self, look: &ControlLook) {
+        let Some(leader) = look.leader() else { return };
+        let mut state = self.state();
+        let before = state.leader.replace(leader.clone());
+        if let Some(before) = before.filter(|before| before.name != leader.name) {
+            let message = format!("leads the control group in term {}, in place of {}", look.term, before.name);
+            state.timeline.note(of_node(now_us(), LEADER_CHANGED, &leader.address, message));
+        }
     }
 
     /// Where a member listens, or did.

@@ -39,6 +39,11 @@ async fn a_node_that_comes_late_gets_a_snapshot_and_the_log_stays_short() {
         heard(&cluster.node(1), number).await;
     }
     assert!(cluster.folder(0).join("snapshot").exists());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(cluster.folder(0)).unwrap().permissions().mode() & 0o777, 0o700, "others may look into it");
+    }
     assert!(cluster.folder(1).join("snapshot").exists());
     // It stands on its own after a restart.
     cluster.kill(1).await;
