@@ -6,6 +6,7 @@
 mod bids;
 mod checksum;
 mod duck;
+mod edge;
 mod failover;
 mod kinds;
 mod live;
@@ -35,7 +36,7 @@ use tell::tell;
 use workload::Over;
 
 /// Benches that are not a workload.
-const OTHERS: [(&str, &str); 8] = [
+const OTHERS: [(&str, &str); 9] = [
     ("latency", "how late results are at half the highest rate of `tumble`, or at --pace"),
     ("start", "from the deployment of a pipeline to its first row"),
     ("idle", "processor and memory of one pipeline to which nothing comes, and of a thousand"),
@@ -43,6 +44,7 @@ const OTHERS: [(&str, &str); 8] = [
     ("restore", "from the start of an engine to the first row of a run with --state-bytes in its epoch"),
     ("failover", "from the kill of a node that takes part in a run to the next row, with --state-bytes of state; --repeat says how often"),
     ("rescale", "how long a run with --state-bytes of state pauses that goes on in twice as many tasks, or half; --repeat says how often"),
+    ("edge", "bytes a second on an edge between two processes, beside a bare WebSocket, and how long a small batch is on its way"),
     ("spill", "the rate with --state-bytes of state under a --budget, beside that in memory"),
 ];
 
@@ -88,9 +90,12 @@ pub struct BenchArguments {
     /// For `spill`: how much of it memory may hold; an eighth if absent
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub budget: Option<u64>,
-    /// How long `latency`, `idle` and `checkpoint` look, each time; 10, for `checkpoint` 30 if absent
+    /// How long `latency`, `idle`, `checkpoint` and `edge` look, each time (`edge` a quarter of it, each way); 10, for `checkpoint` 30 if absent
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub seconds: Option<u64>,
+    /// The other process of `edge`
+    #[arg(long, hide = true)]
+    pub far: bool,
     /// Prints what was measured as JSON
     #[arg(long)]
     pub json: bool,
@@ -176,6 +181,8 @@ pub async fn bench(arguments: BenchArguments) -> anyhow::Result<u8> {
         ("restore", _) => tell(&state::restore(&setting).await?, json),
         ("failover", _) => tell(&failover::failover(&setting).await?, json),
         ("rescale", _) => tell(&rescale::rescale(&setting).await?, json),
+        ("edge", _) if arguments.far => edge::far().await,
+        ("edge", _) => tell(&edge::edge(&setting).await?, json),
         ("spill", _) => tell(&state::spill(&setting).await?, json),
         _ => {
             complain(format_args!("error: there is no bench `{name}`; `millrace bench --list` names them"));

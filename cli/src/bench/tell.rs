@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::edge::Edge;
 use super::failover::{Failover, Times};
 use super::live::{Idle, Latency, Start};
 use super::rescale::Rescale;
@@ -170,6 +171,22 @@ impl Lines for Rescale {
             line("pause", format!("p50 {p50}, p95 {p95}, max {max}")),
             line("no row shown", format!("p50 {}, p95 {}", milliseconds(self.gap_p50_ms), milliseconds(self.gap_p95_ms))),
             line("load of the machine", load),
+        ]
+    }
+}
+
+impl Lines for Edge {
+    fn lines(&self) -> Vec<[String; 2]> {
+        let rate = |bytes: f64, of: &str, part: f64| format!("{:.2} GB/s, {part:.2} of {of}", bytes / 1e9);
+        let bare = |bytes: f64| format!("{:.2} GB/s", bytes / 1e9);
+        vec![
+            line("bare WebSocket", bare(self.bare_bytes_per_second)),
+            line("one edge", rate(self.edge_bytes_per_second, "that", self.edge_of_bare)),
+            line(&format!("{} edges", grouped(u64::from(self.edges))), rate(self.edges_bytes_per_second, "one", self.edges_of_one)),
+            line("bare WebSocket, TLS", bare(self.bare_tls_bytes_per_second)),
+            line("one edge, TLS", rate(self.edge_tls_bytes_per_second, "that", self.edge_of_bare_tls)),
+            line("a small batch", format!("p50 {}, p99 {}", milliseconds(self.one_way_p50_ms), milliseconds(self.one_way_p99_ms))),
+            line("a small batch, TLS", format!("p99 {}", milliseconds(self.one_way_tls_p99_ms))),
         ]
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{WireError, WireResult};
-use crate::frame::{Frame, FrameKind};
+use crate::frame::{Frame, FrameKind, Head};
 use crate::message::{Control, DataHeader};
 
 /// Longest control message, in bytes: a pipeline's text of 1 MiB with every character escaped, and room for the rest.
@@ -44,7 +44,7 @@ impl Encoder {
     /// The frames of a control message, in the order to be sent.
     pub fn control(&mut self, message: &Control) -> WireResult<Vec<Bytes>> {
         let json = to_json("control message", message)?;
-        self.frames(0, Bytes::from(json))
+        self.frames(0, [&json, &[]])
     }
 
     /// The frames of a data message, in the order to be sent.
@@ -52,25 +52,25 @@ impl Encoder {
         let section = to_json("data header", header)?;
         let length = u16::try_from(section.len()).ok().filter(|length| usize::from(*length) <= MAX_DATA_HEADER_BYTES);
         let length = length.ok_or(WireError::HeaderSection { why: "it is too long" })?;
-        let mut body = BytesMut::with_capacity(section.len() + payload.len());
-        body.extend_from_slice(&section);
-        body.extend_from_slice(payload);
-        self.frames(length, body.freeze())
+        self.frames(length, [&section, payload])
     }
 
-    fn frames(&mut self, header_section: u16, body: Bytes) -> WireResult<Vec<Bytes>> {
-        let most = max_message(self.kind);
-        if body.len() > most {
-            return Err(WireError::MessageTooLong { found: body.len(), most });
+    /// Of a body in two parts.
+    fn frames(&mut self, header_section: u16, [mut begin, mut rest]: [&[u8]; 2]) -> WireResult<Vec<Bytes>> {
+        let (most, found, room) = (max_message(self.kind), begin.len() + rest.len(), self.kind.max_payload());
+        if found > most {
+            return Err(WireError::MessageTooLong { found, most });
         }
-        let (message, mut rest, mut first) = (self.next_message, body, true);
-        let mut frames = Vec::with_capacity(rest.len() / self.kind.max_payload() + 1);
+        let (message, mut first) = (self.next_message, true);
+        let mut frames = Vec::with_capacity(found / room + 1);
         loop {
-            let payload = rest.split_to(rest.len().min(self.kind.max_payload()));
-            let last = rest.is_empty();
+            let (head, tail);
+            (head, begin) = begin.split_at(begin.len().min(room));
+            (tail, rest) = rest.split_at(rest.len().min(room - head.len()));
+            let last = begin.is_empty() && rest.is_empty();
             let header_section = if first { header_section } else { 0 };
-            let frame = Frame { kind: self.kind, first, last, header_section, message, sequence: self.next_sequence, payload };
-            frames.push(frame.encode()?);
+            let of = Head { kind: self.kind, first, last, header_section, message, sequence: self.next_sequence };
+            frames.push(of.encode([head, tail])?);
             self.next_sequence += 1;
             first = false;
             if last {

@@ -110,24 +110,8 @@ impl Frame {
 
     /// The frame as bytes. The payload must be no longer than the kind allows.
     pub fn encode(&self) -> WireResult<Bytes> {
-        let said = self.payload.len() as u64;
-        let length = u32::try_from(said).ok().filter(|_| self.payload.len() <= self.kind.max_payload());
-        let length = length.ok_or(WireError::FrameTooLong { kind: self.kind, said, most: self.kind.max_payload() })?;
-        let mut out = Vec::with_capacity(HEADER_BYTES + self.payload.len());
-        out.extend_from_slice(&MAGIC);
-        out.push(FRAME_VERSION);
-        out.push(self.kind.tag());
-        out.push(if self.first { FIRST } else { 0 } | if self.last { LAST } else { 0 });
-        out.push(0);
-        out.extend_from_slice(&self.header_section.to_le_bytes());
-        out.extend_from_slice(&self.message.to_le_bytes());
-        out.extend_from_slice(&self.sequence.to_le_bytes());
-        out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(&0u32.to_le_bytes());
-        let sum = checksum(&out, &self.payload);
-        out.extend_from_slice(&sum.to_le_bytes());
-        out.extend_from_slice(&self.payload);
-        Ok(Bytes::from(out))
+        let Frame { kind, first, last, header_section, message, sequence, .. } = *self;
+        Head { kind, first, last, header_section, message, sequence }.encode([&self.payload, &[]])
     }
 
     /// Reads one frame that fills `bytes`. Takes no memory: the payload is a part of `bytes`.
@@ -165,6 +149,42 @@ impl Frame {
         let (first, last) = (flags & FIRST != 0, flags & LAST != 0);
         let header_section = u16::from_le_bytes([s0, s1]);
         Ok(Frame { kind, first, last, header_section, message, sequence, payload: bytes.slice(HEADER_BYTES..) })
+    }
+}
+
+/// What stands before a frame's payload, but for the payload's length.
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
+    pub kind: FrameKind,
+    pub first: bool,
+    pub last: bool,
+    pub header_section: u16,
+    pub message: u64,
+    pub sequence: u64,
+}
+
+impl Head {
+    /// The frame whose payload is these two, one after the other: so a message is copied once on its way into frames.
+    pub fn encode(&self, payload: [&[u8]; 2]) -> WireResult<Bytes> {
+        let found = payload[0].len() + payload[1].len();
+        let length = u32::try_from(found).ok().filter(|_| found <= self.kind.max_payload());
+        let length = length.ok_or(WireError::FrameTooLong { kind: self.kind, said: found as u64, most: self.kind.max_payload() })?;
+        let mut out = Vec::with_capacity(HEADER_BYTES + found);
+        out.extend_from_slice(&MAGIC);
+        out.push(FRAME_VERSION);
+        out.push(self.kind.tag());
+        out.push(if self.first { FIRST } else { 0 } | if self.last { LAST } else { 0 });
+        out.push(0);
+        out.extend_from_slice(&self.header_section.to_le_bytes());
+        out.extend_from_slice(&self.message.to_le_bytes());
+        out.extend_from_slice(&self.sequence.to_le_bytes());
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&0u32.to_le_bytes());
+        let mut hasher = Xxh3::new();
+        [&out, payload[0], payload[1]].into_iter().for_each(|part| hasher.update(part));
+        out.extend_from_slice(&hasher.digest().to_le_bytes());
+        payload.into_iter().for_each(|part| out.extend_from_slice(part));
+        Ok(Bytes::from(out))
     }
 }
 

@@ -6,21 +6,29 @@ use std::ops::Range;
 use millrace_model::{NodeId, Timestamp};
 use millrace_state::StateResult;
 use millrace_state::block::PiecePlace;
-use millrace_state::checkpoint::{Committable, Manifest};
+use millrace_state::checkpoint::{Committable, Manifest, TaskId};
 use millrace_state::snapshot::{Apart, Counts, NodePart, PartitionPart, Reader, TaskPart};
 
-/// A complete epoch, with all its parts.
+/// A complete epoch, with its parts: all of them, or in a member of a run those that its own tasks go on from.
 #[derive(Debug)]
 pub struct Restored {
     pub manifest: Manifest,
-    parts: Vec<TaskPart>,
+    parts: Vec<(TaskId, TaskPart)>,
+    /// What the nodes had counted, where that is not to be read in the parts.
+    counted: Option<BTreeMap<NodeId, Counts>>,
     /// In a pipeline that changed: whose state each node takes over. A node that is not in it begins anew.
     from: Option<BTreeMap<NodeId, NodeId>>,
 }
 
 impl Restored {
-    pub fn new(manifest: Manifest, parts: Vec<TaskPart>) -> Self {
-        Restored { manifest, parts, from: None }
+    pub const fn new(manifest: Manifest, parts: Vec<(TaskId, TaskPart)>) -> Self {
+        Restored { manifest, parts, counted: None, from: None }
+    }
+
+    /// The same with some of the parts alone, and what all of them had counted.
+    #[must_use]
+    pub fn counted(self, counted: BTreeMap<NodeId, Counts>) -> Self {
+        Restored { counted: Some(counted), ..self }
     }
 
     /// Whether the node's operators had written anything.
@@ -46,7 +54,7 @@ impl Restored {
             Some(from) => from.get(node).cloned(),
             None => Some(node.clone()),
         };
-        self.parts.iter().filter_map(move |part| {
+        self.parts.iter().filter_map(move |(_, part)| {
             let node = node.as_ref()?;
             Some((part, part.nodes.iter().find(|it| it.node == *node)?))
         })
@@ -54,6 +62,9 @@ impl Restored {
 
     /// What all tasks of a node had counted.
     pub fn counts(&self, node: &NodeId) -> Counts {
+        if let Some(counted) = &self.counted {
+            return counted.get(node).copied().unwrap_or_default();
+        }
         self.of_node(node).fold(Counts::default(), |sum, (_, part)| sum.plus(part.counts))
     }
 
@@ -64,8 +75,8 @@ impl Restored {
 
     /// The tasks with this node at their head as they were, the least watermark first.
     pub fn tasks(&self, head: &NodeId) -> Vec<FormerTask<'_>> {
-        let parts = self.manifest.parts.iter().zip(&self.parts).filter(|(entry, _)| entry.task.node == *head);
-        let mut tasks: Vec<FormerTask<'_>> = parts.map(|(entry, part)| FormerTask { number: entry.task.task, part }).collect();
+        let parts = self.parts.iter().filter(|(task, _)| task.node == *head);
+        let mut tasks: Vec<FormerTask<'_>> = parts.map(|(task, part)| FormerTask { number: task.task, part }).collect();
         tasks.sort_by_key(FormerTask::watermark);
         tasks
     }

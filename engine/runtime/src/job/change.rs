@@ -360,6 +360,7 @@ impl Shared {
             notices: self.notices.clone(),
             kept_epoch: self.kept_epoch.clone(),
             samples: self.samples.clone(),
+            replays: self.replays.clone(),
         }
     }
 }

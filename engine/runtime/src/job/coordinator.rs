@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use millrace_model::{NodeId, Timestamp};
 use millrace_plan::LEADER;
-use millrace_state::checkpoint::{Ending, Manifest, PartEntry, RunId, SavepointName};
-use millrace_state::snapshot::Counts;
+use millrace_state::checkpoint::{Ending, Manifest, PartEntry, RunId, SavepointName, TaskId};
+use millrace_state::snapshot::{Counts, TaskPart};
 use millrace_state::step::reached;
 use millrace_wire::figures::RunState;
 use millrace_wire::message::{Failure, NoticeSeverity};
@@ -202,7 +202,9 @@ impl Coordinator {
                     let epoch = attempt.durability().restored_epoch;
                     let next =
                         if lies_in_rows { again.search.failed(in_rows(&failure, before, counted, trail, epoch)) } else { Next::Again };
-                    let Some((how, wait)) = self.said(next, &mut failure, || again.restarts.wait(counted)) else { return Err(failure) };
+                    let Some((how, wait)) = self.said(next, &mut failure, || again.wait(lies_in_rows, counted)) else {
+                        return Err(failure);
+                    };
                     (begins_again(epoch, before.saturating_sub(counted), wait, &how), wait)
                 }
                 Err(cause) => {
@@ -317,16 +319,7 @@ impl Coordinator {
     /// Reads an epoch's parts, each beside the others, and takes the run over from there. Gives the number too that its own epochs come after.
     async fn read(&self, home: &StateHome, manifest: Manifest) -> Result<(Restored, u64), Failure> {
         let (run, epoch) = (manifest.run, manifest.epoch);
-        let read = |entry: PartEntry| {
-            let home = home.clone();
-            self.shared.host.data.blocking(move || home.read_part(run, epoch, &entry))
-        };
-        let reading: Vec<_> = manifest.parts.iter().cloned().map(read).collect();
-        let mut parts = Vec::with_capacity(reading.len());
-        for part in reading {
-            let part = part.await.map_err(|error| self.bug(error.to_string()))?;
-            parts.push(part.map_err(|error| self.failed(&error.into()))?);
-        }
+        let parts = read_parts(&self.shared, home, &manifest, |_| true).await.map_err(|error| self.failed(&error))?;
         let home = home.clone();
         let after = self.blocking(move || Ok(home.take_over(run, epoch)?)).await?;
         Ok((Restored::new(manifest, parts), after))
@@ -475,11 +468,39 @@ async fn undo(made: Made) {
     }
 }
 
+/// Reads those of an epoch's parts that are wanted, each beside the others.
+pub async fn read_parts(
+    shared: &Shared,
+    home: &StateHome,
+    manifest: &Manifest,
+    is_wanted: impl Fn(&TaskId) -> bool,
+) -> RunResult<Vec<(TaskId, TaskPart)>> {
+    let (run, epoch) = (manifest.run, manifest.epoch);
+    let read = |entry: PartEntry| {
+        let (home, task) = (home.clone(), entry.task.clone());
+        (task, shared.host.data.blocking(move || home.read_part(run, epoch, &entry)))
+    };
+    let reading: Vec<_> = manifest.parts.iter().filter(|entry| is_wanted(&entry.task)).cloned().map(read).collect();
+    let mut parts = Vec::with_capacity(reading.len());
+    for (task, part) in reading {
+        parts.push((task, part.await.map_err(|error| RunError::bug(error.to_string()))??));
+    }
+    Ok(parts)
+}
+
 /// What a run has tried already.
 #[derive(Default)]
 struct Again {
     restarts: Restarts,
     search: Search,
+}
+
+impl Again {
+    /// The wait before another try. Failures that may lie in rows have tries of their own, which their search counts: rows that follow each other
+    /// are found one by one from one place, and none of that is to come off what a disk may fail.
+    fn wait(&mut self, lies_in_rows: bool, counted: u64) -> Option<Duration> {
+        if lies_in_rows { Some(self.search.wait()) } else { self.restarts.wait(counted) }
+    }
 }
 
 /// A failure as the search for rows sees it.

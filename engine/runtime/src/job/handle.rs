@@ -141,9 +141,9 @@ pub(super) fn start(
         clock: clock.clone(),
     });
     let state = PipelineState::new(host.data.memory().clone(), options.max_state);
-    let notices_of_all = notices.clone();
-    let kept_epoch = Arc::default();
-    let shared = Shared { state, plan, physical, registry, options, host, telemetry, notices: notices_of_all, kept_epoch, samples };
+    let (notices_of_all, kept_epoch, replays) = (notices.clone(), Arc::default(), Arc::default());
+    let shared =
+        Shared { state, plan, physical, registry, options, host, telemetry, notices: notices_of_all, kept_epoch, samples, replays };
     let shared = Arc::new(shared);
     let (sender, outcome) = watch::channel(None);
     control.spawn(Monitor::new(progress.clone(), notices).run());

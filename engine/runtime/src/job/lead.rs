@@ -54,6 +54,9 @@ pub async fn gather(shared: &Shared, attempt: &Attempt) -> Result<Members, Box<F
         is_durable: attempt.is_durable,
         after: attempt.after,
         restored: attempt.restored.as_ref().map(|restored| restored.manifest.epoch),
+        counted: attempt.restored.as_ref().map_or_else(BTreeMap::new, |restored| {
+            shared.telemetry.nodes.keys().map(|node| (node.clone(), restored.counts(node))).collect()
+        }),
         carried: attempt.restored.as_ref().and_then(|restored| restored.carried().cloned()),
     };
     let beginning = placement.members().into_iter().map(|member| {

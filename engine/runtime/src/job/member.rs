@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::chain::CurrentWork;
 use crate::checkpoint::Restored;
 use crate::error::{RunError, RunResult};
+use crate::job::coordinator::read_parts;
 use crate::job::poison::Precautions;
 use crate::job::setup::{self, Attempt, Lines, Made, Shared};
 use crate::job::wiring::{Share, counters, wire};
@@ -103,6 +104,7 @@ fn shared(part: &Part) -> (Arc<Shared>, mpsc::Receiver<Notice>) {
         notices: Arc::new(board),
         kept_epoch: Arc::default(),
         samples,
+        replays: Arc::default(),
     };
     (Arc::new(shared), notices)
 }
@@ -153,16 +155,8 @@ async fn restored(shared: &Shared, start: &ShareStart, epoch: u64) -> RunResult<
     let reading = home.clone();
     let joined = |error: tokio::task::JoinError| RunError::bug(error.to_string());
     let manifest = shared.host.data.blocking(move || reading.complete(run, epoch)).await.map_err(joined)??;
-    let read = |entry: PartEntry| {
-        let home = home.clone();
-        shared.host.data.blocking(move || home.read_part(run, epoch, &entry))
-    };
-    let reading: Vec<_> = manifest.parts.iter().cloned().map(read).collect();
-    let mut parts = Vec::with_capacity(reading.len());
-    for part in reading {
-        parts.push(part.await.map_err(joined)??);
-    }
-    let mut restored = Restored::new(manifest, parts);
+    let parts = read_parts(shared, &home, &manifest, |task| start.wants(&manifest, task)).await?;
+    let mut restored = Restored::new(manifest, parts).counted(start.counted.clone());
     if let Some(carried) = &start.carried {
         restored.carry(carried.clone());
     }

@@ -6,10 +6,12 @@
 //! memory alone; a process that goes on with the run searches anew, and finds the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_model::{Diagnostic, NodeId};
 use millrace_state::snapshot::PartitionPart;
 
+use crate::job::restart::wait_before;
 use crate::task::{Stretch, Trail};
 
 /// Failures from one place before it is searched for.
@@ -91,6 +93,11 @@ pub struct Search {
 impl Search {
     pub fn precautions(&self) -> Precautions {
         Precautions { look: self.look, trail: Arc::default(), aside: self.aside.clone() }
+    }
+
+    /// Before the next try, where that is as always.
+    pub fn wait(&self) -> Duration {
+        wait_before(self.tries)
     }
 
     pub fn failed(&mut self, failed: Failed<'_>) -> Next {

@@ -26,8 +26,13 @@ impl Restarts {
             return None;
         }
         self.tries += 1;
-        Some(FIRST_WAIT * 2u32.pow(self.tries - 1))
+        Some(wait_before(self.tries))
     }
+}
+
+/// The wait before a try from one place, counted from 1.
+pub fn wait_before(attempt: u32) -> Duration {
+    FIRST_WAIT * 2u32.pow(attempt.clamp(1, MOST_TRIES) - 1)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use crate::operator::{Budget, Operator, OperatorContext, OperatorFactory};
 use crate::operators::resting::{Cut, Resting};
 use crate::quarantine::QuarantineFile;
 use crate::registry::{Entry, Registry};
-use crate::source::{Pacer, Partition, ReplayOrigin, TimeAssigner};
+use crate::source::{Pacer, Partition, ReplayOrigin, ReplayOrigins, TimeAssigner};
 use crate::task::barrier::BARRIERS_AHEAD;
 use crate::task::boundary::panic_text;
 use crate::task::rate::RateLimiter;
@@ -56,6 +56,7 @@ pub struct Shared {
     pub kept_epoch: Arc<AtomicU64>,
     /// Where samples of edges go.
     pub samples: mpsc::Sender<TapSample>,
+    pub replays: Arc<ReplayOrigins>,
 }
 
 impl Shared {
@@ -240,7 +241,7 @@ impl Setup<'_> {
             Entry::Source(factory) => {
                 let context = self.connector(head, 0, vertex.parallelism);
                 let opened = factory.open(&node, &context).await?;
-                let origin = Arc::new(ReplayOrigin::default());
+                let origin = self.shared.replays.of(head);
                 let mut lanes: Vec<Vec<(Partition, Option<PartitionPart>)>> = (0..vertex.parallelism).map(|_| Vec::new()).collect();
                 for (number, source) in opened.into_iter().enumerate() {
                     let mut partition = self.partition(&node, source, &origin)?;

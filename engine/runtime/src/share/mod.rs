@@ -19,14 +19,16 @@ pub(crate) mod edges;
 mod memory;
 mod travel;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_model::NodeId;
-use millrace_plan::{Member, PhysicalPlan, Placement};
-use millrace_state::checkpoint::PartEntry;
+use millrace_plan::key_group::groups_of;
+use millrace_plan::{ExchangeKind, Member, PhysicalPlan, Placement};
+use millrace_state::checkpoint::{Manifest, PartEntry, TaskId};
+use millrace_state::snapshot::Counts;
 pub use millrace_wire::message::EdgeId;
 use millrace_wire::message::{Failure, Notice};
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,8 @@ pub struct ShareStart {
     pub after: u64,
     /// The epoch to go on from.
     pub restored: Option<u64>,
+    /// What the nodes had counted at that epoch.
+    pub counted: BTreeMap<NodeId, Counts>,
     /// In a pipeline that changed: whose state each node takes over.
     pub carried: Option<BTreeMap<NodeId, NodeId>>,
 }
@@ -61,6 +65,29 @@ impl ShareStart {
     /// How many tasks run at the member.
     pub fn tasks(&self) -> usize {
         ShareStart::tasks_of(&self.plan, &self.placement, self.me)
+    }
+
+    /// Whether the member's tasks go on from anything of a former task: from its rows in flight, or from key groups that it owned.
+    pub(crate) fn wants(&self, manifest: &Manifest, former: &TaskId) -> bool {
+        let heads: BTreeSet<&NodeId> = self.plan.vertices.iter().filter_map(|vertex| vertex.nodes.first()).collect();
+        let formerly: BTreeSet<&NodeId> = manifest.parts.iter().map(|part| &part.task.node).collect();
+        if self.carried.is_some() || heads != formerly {
+            // The nodes were in other tasks then: which of them one had is known by its part alone.
+            return true;
+        }
+        let mut vertices = self.plan.vertices.iter().enumerate();
+        let Some((index, vertex)) = vertices.find(|(_, vertex)| vertex.nodes.first() == Some(&former.node)) else { return true };
+        let mut mine = (0..vertex.parallelism).filter(|task| self.placement.member(index, *task) == self.me);
+        let into = || self.plan.exchanges.iter().filter(|exchange| exchange.to_vertex == index);
+        if into().any(|exchange| !matches!(exchange.kind, ExchangeKind::Hash { .. })) || into().next().is_none() {
+            return mine.next().is_some();
+        }
+        let tasks = manifest.parts.iter().filter(|part| part.task.node == former.node).count() as u32;
+        let owned = groups_of(former.task, manifest.key_groups, tasks);
+        mine.any(|task| {
+            let owns = groups_of(task, manifest.key_groups, vertex.parallelism);
+            owns.start < owned.end && owned.start < owns.end
+        })
     }
 
     pub(crate) fn tasks_of(plan: &PhysicalPlan, placement: &Placement, member: Member) -> usize {
@@ -163,5 +190,78 @@ pub trait Team: Send + Sync {
     /// What a person knows a member by, also one that is gone.
     fn name(&self, member: Member) -> String {
         format!("process {} of the run", member.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_model::PortRef;
+    use millrace_plan::{Exchange, LEADER, Vertex};
+    use millrace_state::checkpoint::RunId;
+
+    use super::*;
+
+    fn vertex(head: &str, parallelism: u32) -> Vertex {
+        Vertex { nodes: vec![NodeId::new(head)], parallelism, chained: Vec::new() }
+    }
+
+    /// A source at the leader, and an operator of four tasks by key at two members.
+    fn start(me: u32) -> ShareStart {
+        let exchange = Exchange {
+            from: PortRef::new("rows"),
+            from_vertex: 0,
+            to: NodeId::new("work"),
+            input: 0,
+            to_vertex: 1,
+            kind: ExchangeKind::Hash { columns: vec!["k".to_owned()] },
+        };
+        let plan = PhysicalPlan { key_groups: 1024, vertices: vec![vertex("rows", 1), vertex("work", 4)], exchanges: vec![exchange] };
+        let placement =
+            Placement::spread(&plan, &BTreeMap::from([(Member(1), 2), (Member(2), 2)]), &|vertex| vertex.nodes[0].as_str() == "rows");
+        assert_eq!(placement.member(0, 0), LEADER);
+        ShareStart {
+            me: Member(me),
+            plan,
+            placement,
+            run_start_us: 0,
+            is_durable: true,
+            after: 1,
+            restored: Some(1),
+            counted: BTreeMap::new(),
+            carried: None,
+        }
+    }
+
+    fn manifest(work: u32) -> Manifest {
+        let part =
+            |node: &str, task| PartEntry { task: TaskId { node: NodeId::new(node), task }, bytes: 0, checksum: 0, blocks: Vec::new() };
+        let parts = std::iter::once(part("rows", 0)).chain((0..work).map(|task| part("work", task))).collect();
+        let (nodes, meanings, ready) = Default::default();
+        Manifest { run: RunId(0), epoch: 1, taken_us: 0, ending: None, key_groups: 1024, nodes, meanings, parts, ready }
+    }
+
+    fn wanted(start: &ShareStart, manifest: &Manifest) -> Vec<u32> {
+        let wants = manifest.parts.iter().filter(|part| start.wants(manifest, &part.task));
+        wants.filter(|part| part.task.node.as_str() == "work").map(|part| part.task.task).collect()
+    }
+
+    #[test]
+    fn each_former_task_is_wanted_where_its_key_groups_are_now() {
+        for former in [1, 2, 3, 4, 8] {
+            let manifest = manifest(former);
+            let (first, second) = (wanted(&start(1), &manifest), wanted(&start(2), &manifest));
+            assert!(first.len() + second.len() < 2 * former as usize || former == 1, "{former}: {first:?}, {second:?}");
+            assert!((0..former).all(|task| first.contains(&task) || second.contains(&task)), "{former}: {first:?}, {second:?}");
+        }
+        assert!(!start(1).wants(&manifest(4), &TaskId { node: NodeId::new("rows"), task: 0 }), "the source stays with the leader");
+    }
+
+    #[test]
+    fn a_pipeline_whose_nodes_were_in_other_tasks_wants_all_of_them() {
+        let mut other = manifest(4);
+        other.parts.push(PartEntry { task: TaskId { node: NodeId::new("more"), task: 0 }, bytes: 0, checksum: 0, blocks: Vec::new() });
+        assert_eq!(wanted(&start(1), &other), [0, 1, 2, 3]);
+        let changed = ShareStart { carried: Some(BTreeMap::new()), ..start(1) };
+        assert_eq!(wanted(&changed, &manifest(4)), [0, 1, 2, 3]);
     }
 }

@@ -6,6 +6,6 @@ pub mod partition;
 pub mod time_reader;
 
 pub use assign::TimeAssigner;
-pub use pace::{Pacer, ReplayOrigin};
+pub use pace::{Pacer, ReplayOrigin, ReplayOrigins};
 pub use partition::{Arrived, Partition};
 pub use time_reader::TimeReader;

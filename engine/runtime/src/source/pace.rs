@@ -1,7 +1,9 @@
 //! Plays a bounded source at the pace of a column's times.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use millrace_model::NodeId;
 use millrace_model::field::SourceFields;
 
 use crate::batch::Batch;
@@ -14,6 +16,18 @@ use crate::source::time_reader::TimeReader;
 pub struct ReplayOrigin {
     /// The pacing time of the first row, in microseconds, and the monotonic clock when it came.
     first: OnceLock<(i64, u64)>,
+}
+
+/// The origins of a run's sources. They outlive its attempts: what became due while a run went back to its last epoch is given out at once, as by
+/// a source that is live.
+#[derive(Debug, Default)]
+pub struct ReplayOrigins(Mutex<BTreeMap<NodeId, Arc<ReplayOrigin>>>);
+
+impl ReplayOrigins {
+    pub fn of(&self, source: &NodeId) -> Arc<ReplayOrigin> {
+        let mut origins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        origins.entry(source.clone()).or_default().clone()
+    }
 }
 
 /// Says when each row of a partition is due.

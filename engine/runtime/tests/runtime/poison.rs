@@ -88,6 +88,21 @@ async fn rows_that_make_a_node_fail_are_set_aside_after_three_tries_and_all_othe
 }
 
 #[tokio::test]
+async fn rows_that_follow_each_other_are_found_one_by_one() {
+    let mut all = rows(200);
+    let keys = all.column("k").unwrap().i64().unwrap().clone();
+    let keys = keys.iter().enumerate().map(|(row, key)| if (90..95).contains(&row) { Some(POISON) } else { key });
+    all.with_column(Column::new("k".into(), keys.collect::<Vec<_>>())).unwrap();
+    let poisoned = all.height() - without_poison(&all).height();
+    let (folder, collected) = (tempfile::tempdir().unwrap(), Collected::default());
+    let memory = Memory::default().with("rows", &COLUMNS, vec![vec![Script::Rows(all)]]);
+    let outcome = run(folder.path(), memory, &collected, 1, json!({ "at": POISON, "how": "fail" }), true).await;
+    assert_eq!((outcome.state, outcome.cause), (RunState::Finished, None));
+    let source = outcome.summary.nodes.get(&NodeId::new("rows")).unwrap();
+    assert_eq!((source.rows_in, source.quarantined), (200, poisoned as u64));
+}
+
+#[tokio::test]
 async fn a_pipeline_that_does_not_allow_it_fails_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let outcome = run(folder.path(), memory(DataFrame::clone), &Collected::default(), 2, json!({ "at": POISON }), false).await;

@@ -2,6 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_runtime::JobOptions;
+use millrace_runtime::checkpoint::StateHome;
+use millrace_state::store::FolderStore;
 use millrace_testkit::{Harness, ManualClock, Memory, Script, node};
 use millrace_wire::figures::RunState;
 use serde_json::json;
@@ -36,6 +38,31 @@ async fn a_replay_keeps_the_pace_of_its_times() {
     assert_eq!(settle(accepted).await, 11, "ten seconds of event time in one");
     clock.advance(Duration::from_millis(1_550));
     assert_eq!(settle(accepted).await, 26);
+    clock.advance(Duration::from_secs(60));
+    let outcome = job.wait().await;
+    assert_eq!((outcome.state, outcome.summary.rows_out), (RunState::Finished, 101));
+}
+
+#[tokio::test]
+async fn what_became_due_while_a_run_went_back_comes_at_once() {
+    let (clock, folder) = (ManualClock::default(), tempfile::tempdir().unwrap());
+    let mut harness = Harness::new(Memory::default().with("rows", &COLUMNS, one(many(101)))).with_clock(Arc::new(clock.clone()));
+    harness.state = Some(StateHome::new(Arc::new(FolderStore::open(folder.path()).unwrap()), Duration::from_secs(3_600), false));
+    let nodes = vec![
+        node("rows", "memory", &[], json!({ "event_time": "t", "replay": { "speed": "10x" } })),
+        node("kept", "collect", &["rows"], json!({})),
+    ];
+    let job = harness.start(nodes, JobOptions { replay: true, ..JobOptions::default() }).await;
+    let accepted = || job.figures().nodes[&"kept".into()].accepted;
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(settle(accepted).await, 11);
+    job.kill();
+    settle(accepted).await;
+    // The wait before it begins again is over within the first second.
+    clock.advance(Duration::from_secs(1));
+    settle(accepted).await;
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(settle(accepted).await, 31, "as if it had never stood still");
     clock.advance(Duration::from_secs(60));
     let outcome = job.wait().await;
     assert_eq!((outcome.state, outcome.summary.rows_out), (RunState::Finished, 101));

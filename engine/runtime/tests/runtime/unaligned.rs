@@ -52,7 +52,7 @@ async fn attempt_of(folder: &Path, memory: Memory, collected: &Collected, parall
 fn in_flight(folder: &Path) -> usize {
     let home = StateHome::new(Arc::new(FolderStore::open(folder).unwrap()), Duration::from_secs(1), false);
     let manifest = home.find(None).unwrap().newest.expect("an epoch is complete though the sink is slow");
-    let parts = manifest.parts.iter().map(|entry| home.read_part(manifest.run, manifest.epoch, entry).unwrap());
+    let parts = manifest.parts.iter().map(|entry| (entry.task.clone(), home.read_part(manifest.run, manifest.epoch, entry).unwrap()));
     let restored = Restored::new(manifest.clone(), parts.collect());
     restored.tasks(&NodeId::new("slow")).iter().map(|task| task.in_flight().count()).sum()
 }

@@ -131,7 +131,10 @@ fn live(drawn: &Drawn, world: &World, disk: &SimDisk, life: &Life) -> End {
         Err(halt) => End::Halted(halt),
         Ok(Err(error)) => End::Failed(error.code().to_owned(), error.is_retryable(), error.to_string()),
         Ok(Ok(outcome)) => match outcome.cause {
-            Some(cause) => End::Failed(cause.diagnostic.code.to_string(), cause.retryable, cause.diagnostic.message.clone()),
+            Some(cause) => {
+                let help = cause.diagnostic.help.iter().fold(String::new(), |all, help| all + "; " + help);
+                End::Failed(cause.diagnostic.code.to_string(), cause.retryable, format!("{}{help}", cause.diagnostic.message))
+            }
             None if outcome.state == RunState::Finished => End::Finished(outcome.summary.nodes),
             None => End::Failed(String::new(), false, format!("it ended as {:?}", outcome.state)),
         },

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use millrace_model::NodeId;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::reader::Reader;
@@ -19,7 +20,7 @@ const KIND: FrameKind = FrameKind { magic: *b"MRSP", version: 2, oldest: 1, name
 const WITH_PIECES: u16 = 2;
 
 /// A node's counters: a resumed run goes on counting.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub rows_in: u64,
     pub accepted: u64,

@@ -1,7 +1,7 @@
 //! A snapshot that is written while rows go on coming is of the moment at which it was asked for.
 
 use millrace_model::NodeId;
-use millrace_state::checkpoint::{Manifest, RunId};
+use millrace_state::checkpoint::{Manifest, RunId, TaskId};
 use millrace_state::snapshot::{SnapshotWriter, TaskPart, TaskPartWriter};
 use polars::prelude::*;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ fn restored(writer: SnapshotWriter) -> Restored {
     let part = TaskPart::open(part.into_bytes(), checksum, "a part".to_owned()).unwrap();
     let (nodes, meanings, parts, ready) = Default::default();
     let manifest = Manifest { run: RunId(0), epoch: 1, taken_us: 0, ending: None, key_groups: KEY_GROUPS, nodes, meanings, parts, ready };
-    Restored::new(manifest, vec![part])
+    Restored::new(manifest, vec![(TaskId { node: NodeId::new("w"), task: 0 }, part)])
 }
 
 /// All that comes out of an operator which goes on from a snapshot, in an order of its own.
