@@ -54,24 +54,28 @@ test('a run is rescaled by hand and by keys, and its output is that of a run lef
 
   await stepper.getByRole('button', { name: 'More tasks' }).click();
   await stepper.getByRole('button', { name: 'More tasks' }).click();
-  assert.match(await stepper.innerText(), /2 → 4/);
+  await eventually(async () => assert.match(await stepper.innerText(), /2 → 4/));
   await stepper.getByRole('button', { name: 'Rescale' }).click();
   await page.getByText(/rescaled from 2 to 4, at epoch \d+, paused \d+ ms/).first().waitFor();
   await eventually(async () => assert.match(await stepper.innerText(), /×4/));
-  assert.match(await stepper.getAttribute('title'), /Last: rescaled from 2 to 4, at checkpoint \d+, paused/);
+  await eventually(async () => assert.match(await stepper.getAttribute('title'), /Last: rescaled from 2 to 4, at checkpoint \d+, paused/));
 
   await page.keyboard.press('Control+ArrowDown');
-  assert.match(await stepper.innerText(), /4 → 3/);
+  await eventually(async () => assert.match(await stepper.innerText(), /4 → 3/));
   await page.keyboard.press('Escape');
-  assert.match(await stepper.innerText(), /×4/);
+  await eventually(async () => assert.match(await stepper.innerText(), /×4/));
   await page.keyboard.press('Control+ArrowDown');
+  await eventually(async () => assert.match(await stepper.innerText(), /4 → 3/));
   await page.keyboard.press('Enter');
   await page.getByText(/rescaled from 4 to 3, at epoch/).first().waitFor();
 
   await card(page, 'hourly').click();
   await page.getByRole('tab', { name: 'Metrics' }).click();
   const ofNode = page.getByRole('group', { name: 'Tasks of the node' });
+  // Figures come twice a second.
+  await eventually(async () => assert.match(await ofNode.innerText(), /^3$/m));
   await ofNode.getByRole('button', { name: 'Fewer tasks' }).click();
+  await eventually(async () => assert.match(await ofNode.innerText(), /3 → 2/));
   await ofNode.getByRole('button', { name: 'Rescale' }).click();
   await page.getByText(/rescaled `hourly` from 3 to 2, at epoch/).first().waitFor();
   await page.locator('.rail').getByRole('button', { name: 'Events', exact: true }).click();

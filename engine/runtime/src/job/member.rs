@@ -28,7 +28,6 @@ use crate::quarantine::QuarantineFile;
 use crate::registry::Registry;
 use crate::share::edges::FarEnds;
 use crate::share::{Edges, FarLeader, MemberOrder, MemberReport, ShareStart};
-use crate::source::ReplayOrigins;
 use crate::task::boundary::panic_text;
 use crate::task::sink_task::Decision;
 use crate::task::{StopSignal, Stopping, TaskReport};

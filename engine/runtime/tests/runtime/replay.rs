@@ -54,6 +54,7 @@ async fn what_became_due_while_a_run_went_back_comes_at_once() {
     ];
     let job = harness.start(nodes, JobOptions { replay: true, ..JobOptions::default() }).await;
     let accepted = || job.figures().nodes[&"kept".into()].accepted;
+    assert_eq!(settle(accepted).await, 1, "the first row is due at once");
     clock.advance(Duration::from_secs(1));
     assert_eq!(settle(accepted).await, 11);
     job.kill();
