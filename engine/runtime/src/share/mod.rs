@@ -208,7 +208,7 @@ mod tests {
     /// A source at the leader, and an operator of four tasks by key at two members.
     fn start(me: u32) -> ShareStart {
         let exchange = Exchange {
-            from: PortRef::main("rows"),
+            from: PortRef::main(NodeId::new("rows")),
             from_vertex: 0,
             to: NodeId::new("work"),
             input: 0,
