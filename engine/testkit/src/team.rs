@@ -68,6 +68,7 @@ impl Team for TestTeam {
             return Err(RunError::bug("the team was told of no run"));
         };
         let (member, leader) = joined();
+        let host = HostContext { state: host.state.map(|home| home.behind(&member.gate)), ..host };
         let me = start.me;
         lock(&self.begun).push(me);
         let running = tokio::spawn(take_part(Part { plan, registry, options, host, start }, leader));

@@ -281,7 +281,6 @@ pub struct EngineDescription {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
-#[expect(clippy::large_enum_variant, reason = "a few a second: not worth a box at every reader")]
 pub enum Event {
     State {
         job: JobId,

@@ -12,7 +12,7 @@ use millrace_plan::{Member, PhysicalPlan, Placement};
 use millrace_runtime::share::{FarMember, ShareStart, Team, member_lost};
 use millrace_runtime::{RunError, RunResult};
 use millrace_state::checkpoint::{Paths, RunId};
-use millrace_state::store::Store;
+use millrace_state::store::{Gate, Gated, Store};
 use millrace_wire::message::{Deployment, JobId, ShareId};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -183,7 +183,8 @@ impl Team for RunTeam {
         let share = ShareId(self.crew.next_share.fetch_add(1, Ordering::Relaxed) + 1);
         let within = Paths { run: RunId(start.run_start_us) }.run();
         let start = serde_json::to_value(start).map_err(|error| RunError::bug(error.to_string()))?;
-        let store = self.store.clone().map(|store| (store, within));
+        let gate = Gate::default();
+        let store = self.store.clone().map(|store| (Arc::new(Gated::new(store, gate.clone())) as Arc<dyn Store>, within));
         let begun = client.take_part(share, self.deployment.clone(), self.columns.clone(), start, store).await;
         let (reports, edges) = begun.map_err(|error| unreachable(&error))?;
         let (orders, mut ordered) = mpsc::channel(ORDERS);
@@ -194,7 +195,7 @@ impl Team for RunTeam {
             }
             client.dismiss(share).await;
         });
-        Ok(FarMember { orders, reports, edges })
+        Ok(FarMember { orders, reports, edges, gate })
     }
 
     fn name(&self, member: Member) -> String {

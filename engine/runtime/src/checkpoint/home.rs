@@ -11,7 +11,7 @@ use millrace_state::fault;
 use millrace_state::planted::{self, Bug};
 use millrace_state::snapshot::{MAX_PART_BYTES, TaskPart, TaskPartWriter};
 use millrace_state::step::reached;
-use millrace_state::store::{Created, Store};
+use millrace_state::store::{Created, Gate, Gated, Store};
 use millrace_state::{StateError, StateResult};
 
 use super::claims::{Claims, create_own, newest_from};
@@ -67,6 +67,12 @@ impl StateHome {
 
     pub fn savepoints(&self) -> Savepoints {
         Savepoints::new(self.store.clone())
+    }
+
+    /// The same home for somebody who may be given up: nothing passes the gate once it is shut.
+    #[must_use]
+    pub fn behind(&self, gate: &Gate) -> Self {
+        StateHome { store: Arc::new(Gated::new(self.store.clone(), gate.clone())), ..self.clone() }
     }
 
     /// The same home for the next attempt of a run that has begun: it resumes.

@@ -11,6 +11,7 @@ use millrace_plan::LEADER;
 use millrace_state::checkpoint::{Ending, Manifest, PartEntry, RunId, SavepointName, TaskId};
 use millrace_state::snapshot::{Counts, TaskPart};
 use millrace_state::step::reached;
+use millrace_state::store::Gate;
 use millrace_wire::figures::RunState;
 use millrace_wire::message::{Failure, NoticeSeverity};
 use tokio::sync::{mpsc, watch};
@@ -405,6 +406,7 @@ impl Coordinator {
             return Ok(AttemptEnd::Aborted);
         };
         names.extend(members.names(&self.shared));
+        let gates = members.gates();
         let lines = MemberLines { reports: reports.clone(), stop: stop.receiver(), hasten: hasten.subscribe() };
         members.follow(&self.shared, far, &quarantine, &lines).map_err(|error| self.failed(&error))?;
         self.progress.set_state(RunState::Running);
@@ -422,7 +424,21 @@ impl Coordinator {
         }
         drop(reports);
         let wires = Wires { stop, decision, hasten, caution, inbox };
-        Ok(Epochs::new(self.shared.clone(), self.progress.clone(), attempt, names, commands, wires).run().await)
+        let ended = Epochs::new(self.shared.clone(), self.progress.clone(), attempt, names, commands, wires).run().await;
+        self.shut(gates).await?;
+        Ok(ended)
+    }
+
+    /// What members have under way is put down before anything goes on from here, or not at all.
+    async fn shut(&self, gates: Vec<Gate>) -> Result<(), Failure> {
+        if gates.is_empty() {
+            return Ok(());
+        }
+        self.blocking(move || {
+            gates.iter().for_each(Gate::shut);
+            Ok(())
+        })
+        .await
     }
 
     /// A run that had come to its end, but for the last word: all is committed now, and counted as it was then.

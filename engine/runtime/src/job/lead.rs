@@ -9,6 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use millrace_model::NodeId;
 use millrace_plan::{LEADER, Member, Placement, Vertex};
 use millrace_state::checkpoint::TaskId;
+use millrace_state::store::Gate;
 use millrace_wire::message::Failure;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -90,6 +91,11 @@ fn told(shared: &Shared, error: &RunError) -> Failure {
 }
 
 impl Members {
+    /// What stands between the members and the store of the run's state.
+    pub fn gates(&self) -> Vec<Gate> {
+        self.far.values().map(|far| far.gate.clone()).collect()
+    }
+
     /// The tasks that run elsewhere.
     pub fn names(&self, shared: &Shared) -> Vec<TaskId> {
         let vertices = shared.physical.vertices.iter().enumerate();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use millrace_state::store::Gate;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::{EdgeId, Edges, FarLeader, FarMember, member_lost};
@@ -86,5 +87,8 @@ pub fn joined() -> (FarMember, FarLeader) {
     let (to_member, to_leader) = (Arc::new(Way::default()), Arc::new(Way::default()));
     let member: Arc<dyn Edges> = Arc::new(MemoryEdges { out: to_leader.clone(), into: to_member.clone() });
     let leader: Arc<dyn Edges> = Arc::new(MemoryEdges { out: to_member, into: to_leader });
-    (FarMember { orders: give_orders, reports, edges: leader }, FarLeader { orders, reports: give_reports, edges: member })
+    (
+        FarMember { orders: give_orders, reports, edges: leader, gate: Gate::default() },
+        FarLeader { orders, reports: give_reports, edges: member },
+    )
 }

@@ -29,6 +29,7 @@ use millrace_plan::key_group::groups_of;
 use millrace_plan::{ExchangeKind, Member, PhysicalPlan, Placement};
 use millrace_state::checkpoint::{Manifest, PartEntry, TaskId};
 use millrace_state::snapshot::Counts;
+use millrace_state::store::Gate;
 pub use millrace_wire::message::EdgeId;
 use millrace_wire::message::{Failure, Notice};
 use serde::{Deserialize, Serialize};
@@ -163,6 +164,9 @@ pub struct FarMember {
     pub orders: mpsc::Sender<MemberOrder>,
     pub reports: mpsc::Receiver<MemberReport>,
     pub edges: Arc<dyn Edges>,
+    /// Between the member and the store of the run's state: shut once the attempt is over. What a member had under way then would else be put
+    /// down after the run has gone back, or was forgotten.
+    pub gate: Gate,
 }
 
 /// A leader's side of an attempt, as a member has it.

@@ -3,9 +3,11 @@
 mod direct;
 mod disk;
 mod folder;
+mod gate;
 
 pub use disk::{Disk, DiskLock, ReadFile, SystemDisk};
 pub use folder::FolderStore;
+pub use gate::{Gate, Gated};
 
 use crate::error::StateResult;
 
