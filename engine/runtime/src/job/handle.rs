@@ -22,7 +22,6 @@ use crate::job::wiring::counters;
 use crate::job::{HostContext, JobOptions};
 use crate::memory::PipelineState;
 use crate::registry::Registry;
-use crate::source::ReplayOrigins;
 use crate::task::{StopSignal, Stopping};
 use crate::telemetry::bottleneck::Bottleneck;
 use crate::telemetry::monitor::Monitor;

@@ -63,7 +63,7 @@ fn harness(collected: &Collected, memory: Memory, folder: &Path) -> Harness {
 
 async fn left_alone(gates: usize) -> (JobOutcome, Collected) {
     let collected = Collected::default();
-    let open = vec![Arc::new(AtomicBool::new(true)); gates];
+    let open: Vec<_> = (0..gates).map(|_| Arc::new(AtomicBool::new(true))).collect();
     let outcome = Harness::with_collected(memory(&open), collected.clone()).run(pipeline("1000000/s"), options(1)).await;
     assert_eq!((outcome.state, &outcome.cause), (RunState::Finished, &None));
     (outcome, collected)
