@@ -12,4 +12,4 @@ pub use change::{Carry, Holds, Now, carry, meaning};
 pub use home::{Allowances, Found, StateHome};
 pub use identity::{identities, meanings};
 pub use restored::{FormerTask, OperatorSnapshot, Restored};
-pub use savepoints::{Savepoint, Savepoints, loses_nothing, losses};
+pub use savepoints::{Savepoint, Savepoints, losses, may_go_back};

@@ -192,13 +192,13 @@ fn about(name: SavepointName, manifest: &Manifest) -> Savepoint {
     Savepoint { name, run: manifest.run, epoch: manifest.epoch, taken: Timestamp(manifest.taken_us), bytes }
 }
 
-/// Sees that going back to a savepoint takes nothing back, and shows nothing twice.
+/// Sees that going back to a savepoint takes nothing back and shows nothing twice, unless that is allowed.
 ///
 /// # Errors
-/// If it does, with what.
-pub fn loses_nothing(savepoints: &Savepoints, savepoint: &Savepoint, sinks: &[(NodeId, Visibility)]) -> RunResult<()> {
+/// If it does, with what; and if what the sinks had is gone, whatever is allowed.
+pub fn may_go_back(savepoints: &Savepoints, savepoint: &Savepoint, sinks: &[(NodeId, Visibility)], is_allowed: bool) -> RunResult<()> {
     let losses = losses(savepoints, savepoint, sinks)?;
-    if losses.is_empty() {
+    if losses.is_empty() || is_allowed {
         return Ok(());
     }
     let Savepoint { name, epoch, .. } = savepoint;

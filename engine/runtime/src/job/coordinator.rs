@@ -17,7 +17,7 @@ use millrace_wire::message::{Failure, NoticeSeverity};
 use tokio::sync::{mpsc, watch};
 
 use crate::chain::CurrentWork;
-use crate::checkpoint::{Found, Restored, StateHome, codes, loses_nothing};
+use crate::checkpoint::{Found, Restored, StateHome, codes, may_go_back};
 use crate::connector::Finality;
 use crate::error::{RunError, RunResult};
 use crate::guarantee::sinks;
@@ -369,9 +369,7 @@ impl Coordinator {
         let sinks = sinks(&self.shared.plan, &self.shared.registry);
         self.blocking(move || {
             let savepoint = savepoints.get(&name)?.ok_or_else(|| no_savepoint(&name))?;
-            if !allows.rewind {
-                loses_nothing(&savepoints, &savepoint, &sinks)?;
-            }
+            may_go_back(&savepoints, &savepoint, &sinks, allows.rewind)?;
             Ok(savepoints.bring_back(&name, |run, epoch| home.take_over(run, epoch))?)
         })
         .await

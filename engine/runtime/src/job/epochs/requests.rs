@@ -8,7 +8,7 @@ use millrace_state::checkpoint::{Decision, Ending, RunId, SavepointName};
 use millrace_wire::message::NoticeSeverity;
 
 use super::{Done, Epochs};
-use crate::checkpoint::{Savepoint, loses_nothing};
+use crate::checkpoint::{Savepoint, may_go_back};
 use crate::error::RunError;
 use crate::guarantee::sinks;
 use crate::job::asked::refused;
@@ -43,7 +43,7 @@ impl Epochs {
         self.shared.host.data.blocking_in(&mut self.work, move || {
             let seen = savepoints.get(&to).map_err(RunError::from).and_then(|savepoint| {
                 let savepoint = savepoint.ok_or_else(|| no_savepoint(&to))?;
-                if allow_rewind { Ok(()) } else { loses_nothing(&savepoints, &savepoint, &sinks) }
+                may_go_back(&savepoints, &savepoint, &sinks, allow_rewind)
             });
             Done::MayGoBack(seen)
         });
