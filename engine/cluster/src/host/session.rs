@@ -8,7 +8,7 @@ use bytes::Bytes;
 use millrace_model::Diagnostic;
 use millrace_runtime::files::Files;
 use millrace_wire::codes;
-use millrace_wire::message::{DataHeader, Event, InputFile, JobId, Reply, Request, RequestId, ShareId};
+use millrace_wire::message::{DataHeader, Deployment, Event, InputFile, JobId, Reply, Request, RequestId, ShareId};
 use tokio::sync::Semaphore;
 
 use super::job::{Job, Place};
@@ -209,24 +209,19 @@ impl Session {
             Request::Cluster { known } => Ok(Reply::Cluster { cluster: Box::new(self.host.cluster(known)) }),
             Request::Ping { sent_us } => Ok(Reply::Pong { sent_us }),
             Request::Enlist { address, token, slots } => {
-                tokio::spawn(async move {
-                    let enlisted = self.enlist(&address, &token, slots).await;
-                    self.reply(id, enlisted).await;
-                });
-                return;
+                let session = self.clone();
+                return self.beside(id, async move { session.enlist(&address, &token, slots).await });
             }
-            Request::Consensus { question } => {
-                let Ok(permit) = self.consensus.clone().try_acquire_owned() else {
-                    let busy = Diagnostic::error(codes::LIMIT, "the node has as many questions of the control group under way as it may");
-                    return self.reply(id, Err(busy)).await;
-                };
-                tokio::spawn(async move {
-                    let told = self.consensus(question).await;
-                    self.reply(id, told).await;
-                    drop(permit);
-                });
-                return;
-            }
+            Request::Consensus { question } => match self.consensus.clone().try_acquire_owned() {
+                Ok(permit) => {
+                    let session = self.clone();
+                    return self.beside(id, async move {
+                        let _permit = permit;
+                        session.consensus(question).await
+                    });
+                }
+                Err(_) => Err(Diagnostic::error(codes::LIMIT, "the node has as many questions of the control group under way as it may")),
+            },
             Request::TakePart { share, deployment, columns, start } => self.take_part(Wanted { share, deployment, columns, start }),
             Request::Order { share, order } => match self.shares().get(&share) {
                 Some((taking, _)) => taking.order(order).map(|()| Reply::Done),
@@ -237,22 +232,7 @@ impl Session {
                 self.shares().remove(&share);
                 Ok(Reply::Done)
             }
-            Request::Stage { deployment, folder, inputs } => match self.slot() {
-                Ok(slot) => {
-                    let job = self.host.job_id();
-                    let staged = self.place(files, &folder, &inputs).await;
-                    staged.map(|place| {
-                        let wanted = place.staging().map(|staging| staging.wanted()).unwrap_or_default();
-                        let clock = self.host.options.clock.clone();
-                        let results = super::results::ResultStore::new(job, clock, self.host.options.limits.max_result_bytes);
-                        let staged = Arc::new(Job::new(job, deployment, place, results, slot));
-                        self.host.list(&staged);
-                        self.jobs().insert(job, staged);
-                        Reply::Staged { job, wanted }
-                    })
-                }
-                Err(diagnostic) => Err(diagnostic),
-            },
+            Request::Stage { deployment, folder, inputs } => self.stage(deployment, files, &folder, &inputs).await,
             Request::Start { job } => match self.known(job).and_then(|job| job.claim().map(|()| job)) {
                 Ok(job) => {
                     tokio::spawn(super::job::run(self.clone(), job, id));
@@ -266,13 +246,7 @@ impl Session {
             }),
             Request::Scale { job, .. } | Request::Savepoint { job, .. } | Request::Upgrade { job, .. } | Request::RollBack { job, .. } => {
                 match self.host.job(job) {
-                    Some(job) => {
-                        tokio::spawn(async move {
-                            let changed = change(&job, request).await;
-                            self.reply(id, changed).await;
-                        });
-                        return;
-                    }
+                    Some(job) => return self.beside(id, async move { change(&job, request).await }),
                     None => Err(no_job(job)),
                 }
             }
@@ -295,6 +269,33 @@ impl Session {
             }),
         };
         self.reply(id, answered).await;
+    }
+
+    /// Answers once it is known, and takes other requests meanwhile.
+    fn beside(self: Arc<Self>, id: RequestId, answered: impl Future<Output = Answered> + Send + 'static) {
+        tokio::spawn(async move {
+            let answered = answered.await;
+            self.reply(id, answered).await;
+        });
+    }
+
+    async fn stage(
+        &self,
+        deployment: Deployment,
+        files: Option<Arc<Files>>,
+        folder: &str,
+        inputs: &[InputFile],
+    ) -> Result<Reply, Diagnostic> {
+        let slot = self.slot()?;
+        let job = self.host.job_id();
+        let place = self.place(files, folder, inputs).await?;
+        let wanted = place.staging().map(|staging| staging.wanted()).unwrap_or_default();
+        let clock = self.host.options.clock.clone();
+        let results = super::results::ResultStore::new(job, clock, self.host.options.limits.max_result_bytes);
+        let staged = Arc::new(Job::new(job, deployment, place, results, slot));
+        self.host.list(&staged);
+        self.jobs().insert(job, staged);
+        Ok(Reply::Staged { job, wanted })
     }
 
     fn slot(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Diagnostic> {
