@@ -59,12 +59,7 @@ impl Studio {
                 Ok(Reply::Done)
             }
             Request::WatchChart { node, on } => {
-                if on {
-                    self.watched.insert((session, node), None);
-                    self.charts_due = true;
-                } else {
-                    self.watched.remove(&(session, node));
-                }
+                self.watch_chart(session, node, on);
                 Ok(Reply::Done)
             }
             Request::ChartRows { node, x_from, x_to, offset, limit } => {
@@ -87,6 +82,15 @@ impl Studio {
                 }
                 Ok(Reply::Done)
             }
+        }
+    }
+
+    fn watch_chart(&mut self, session: SessionId, node: String, on: bool) {
+        if on {
+            self.watched.insert((session, node), None);
+            self.charts_due = true;
+        } else {
+            self.watched.remove(&(session, node));
         }
     }
 
