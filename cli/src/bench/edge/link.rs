@@ -70,38 +70,20 @@ impl Session {
         // Acknowledgements are on as with any peer of this release, though nobody dials again.
         let resumption = Resumption::Arrivals { control: mpsc::channel(1).1, data: mpsc::channel(1).1 };
         let standing = client.standing.clone();
-        let (pumps, ends, out, into): (_, Box<dyn Any + Send>, _, _) = match role {
+        // The bench has one end of the link, the sockets stand for the other.
+        let (side, patience, data_out, data_in, out, into, ends): (_, _, _, _, _, _, Box<dyn Any + Send>) = match role {
             Role::Client => {
                 let (out, into) = (client.data_out.0.clone(), client.data_in.0.clone());
                 let side = Side::Asking { out: host.requests, back: host.answers };
-                let pumps = Pumps {
-                    control,
-                    data,
-                    side,
-                    data_out: host.data_in,
-                    data_in: host.data_out,
-                    patience: Patience::ASKING,
-                    resumption,
-                    standing,
-                };
-                (pumps, Box::new(client), out, into)
+                (side, Patience::ASKING, host.data_in, host.data_out, out, into, Box::new(client))
             }
             Role::Server => {
                 let (out, into) = (host.data_out.0.clone(), host.data_in.0.clone());
                 let side = Side::Node { out: client.answers, back: client.requests };
-                let pumps = Pumps {
-                    control,
-                    data,
-                    side,
-                    data_out: client.data_in,
-                    data_in: client.data_out,
-                    patience: Patience::NODE,
-                    resumption,
-                    standing,
-                };
-                (pumps, Box::new(host), out, into)
+                (side, Patience::NODE, client.data_in, client.data_out, out, into, Box::new(host))
             }
         };
+        let pumps = Pumps { control, data, side, data_out, data_in, patience, resumption, standing };
         let edges = LinkEdges::new(ShareId(1), out);
         let carrying = tokio::spawn(async move { drop(pumps.run().await) });
         let hearing = edges.clone();
