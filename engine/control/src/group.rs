@@ -19,7 +19,7 @@ use crate::error::{ControlError, ControlResult};
 use crate::log::LogStore;
 use crate::look::GroupLook;
 use crate::machine::{Machine, replace};
-use crate::network::{Ask, Told, Transport, Ways};
+use crate::network::{Ask, Question, Told, Transport, Ways};
 use crate::tend::promoted;
 
 /// How long whoever leads is waited for before it is looked anew who leads.
@@ -106,13 +106,14 @@ impl ControlGroup {
     pub async fn join(&self, via: &Peer, own: Peer) -> ControlResult<()> {
         let until = Instant::now() + self.inner.settings.write_patience;
         let ask = Ask::Admit { id: self.inner.id, peer: own };
-        let mut asked = (0, via.clone());
+        let mut asked = (None, via.clone());
         let mut why = String::new();
         while Instant::now() < until {
-            match self.inner.transport.ask(asked.0, &asked.1, ask.clone(), FORWARD_PATIENCE).await {
+            let question = Question { to: asked.0, ask: ask.clone() };
+            match self.inner.transport.ask(&asked.1, question, FORWARD_PATIENCE).await {
                 Ok(Told::Admitted) => return Ok(()),
-                Ok(Told::NotLeader { leader: Some(leader) }) => {
-                    asked = leader;
+                Ok(Told::NotLeader { leader: Some((id, peer)) }) => {
+                    asked = (Some(id), peer);
                     sleep(AGAIN_AFTER).await;
                     continue;
                 }
@@ -121,7 +122,7 @@ impl ControlGroup {
                 Ok(other) => why = format!("it answers something else: {other:?}"),
                 Err(error) => why = error.to_string(),
             }
-            asked = (0, via.clone());
+            asked = (None, via.clone());
             sleep(AGAIN_AFTER).await;
         }
         Err(ControlError::NoQuorum { why })
@@ -175,7 +176,8 @@ impl ControlGroup {
             Err(NotHere::Leads(Some(leader))) => leader,
             other => return other,
         };
-        match self.inner.transport.ask(leader, &peer, Ask::Write(command), FORWARD_PATIENCE).await {
+        let question = Question { to: Some(leader), ask: Ask::Write(command) };
+        match self.inner.transport.ask(&peer, question, FORWARD_PATIENCE).await {
             Ok(Told::Written(answer)) => Ok(answer),
             Ok(Told::Failed { why }) => Err(NotHere::Later(why)),
             Ok(Told::NotLeader { leader }) => Err(NotHere::Leads(leader)),
@@ -214,8 +216,11 @@ impl ControlGroup {
     }
 
     /// Answers another node of the group. Ends when it cannot be known in time.
-    pub async fn answer(&self, ask: Ask) -> Told {
-        match timeout(self.inner.settings.write_patience, self.answered(ask)).await {
+    pub async fn answer(&self, question: Question) -> Told {
+        if question.to.is_some_and(|to| to != self.inner.id) {
+            return Told::Failed { why: "it is meant for the node that was here before".to_owned() };
+        }
+        match timeout(self.inner.settings.write_patience, self.answered(question.ask)).await {
             Ok(told) => told,
             Err(_) => Told::Failed { why: "whoever leads reaches no majority".to_owned() },
         }

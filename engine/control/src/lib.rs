@@ -28,4 +28,4 @@ pub use config::{NodeId, Peer, Settings};
 pub use error::{ControlError, ControlResult};
 pub use group::ControlGroup;
 pub use look::{GroupLook, GroupNode};
-pub use network::{Ask, NoAnswer, Told, Transport};
+pub use network::{Ask, NoAnswer, Question, Told, Transport};

@@ -31,6 +31,18 @@ pub enum Ask {
     },
 }
 
+/// A question, and whom it is for.
+///
+/// A node that lost its log comes back as another one at the same address. What was meant for the one before would be answered by a log that lacks what
+/// that one had said it holds, and a leader takes such an answer for a fault of its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Question {
+    /// None if whoever listens there is meant: one that comes does not know who that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<NodeId>,
+    pub ask: Ask,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "told", content = "with")]
 pub enum Told {
@@ -60,8 +72,8 @@ pub struct NoAnswer {
 /// Carries questions to the other nodes of a group.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Asks a node, and waits for so long.
-    async fn ask(&self, id: NodeId, peer: &Peer, ask: Ask, patience: Duration) -> Result<Told, NoAnswer>;
+    /// Asks whoever listens at a node's address, and waits for so long.
+    async fn ask(&self, peer: &Peer, question: Question, patience: Duration) -> Result<Told, NoAnswer>;
 }
 
 /// How soon a node that did not answer is asked again.
@@ -90,7 +102,8 @@ type Failure<E> = RPCError<NodeId, Peer, E>;
 
 impl Way {
     async fn ask<E: std::error::Error>(&self, ask: Ask, option: &RPCOption) -> Result<Told, Failure<E>> {
-        let asked = self.transport.ask(self.id, &self.peer, ask, option.hard_ttl()).await;
+        let question = Question { to: Some(self.id), ask };
+        let asked = self.transport.ask(&self.peer, question, option.hard_ttl()).await;
         asked.map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))
     }
 

@@ -202,7 +202,7 @@ pub enum Request {
     Cluster {
         known: u64,
     },
-    /// What a node of a control group asks of another: `Ask` of `millrace-control`, as JSON. Reply: `Consensus`. A peer whose description says
+    /// What a node of a control group asks of another: `Question` of `millrace-control`, as JSON. Reply: `Consensus`. A peer whose description says
     /// nothing of control does not know it, and would end the session.
     Consensus {
         question: serde_json::Value,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_control::control::{Answer, Command, Generation};
-use millrace_control::{Ask, ControlError, ControlGroup, GroupLook, Peer, Settings, Transport};
+use millrace_control::{Ask, ControlError, ControlGroup, GroupLook, Peer, Question, Settings, Transport};
 use millrace_model::Diagnostic;
 use millrace_wire::cluster::{ControlLook, ControlNode as NodeLook};
 use millrace_wire::codes;
@@ -128,14 +128,14 @@ impl ControlNode {
             Diagnostic::error(codes::BAD_FRAME, format!("what was asked of the control group cannot be read: {error}"))
                 .help("install the same release on both")
         };
-        let ask: Ask = serde_json::from_value(question).map_err(unread)?;
+        let question: Question = serde_json::from_value(question).map_err(unread)?;
         // Raft itself takes what any node says: one that was away does not know who has come since. Who comes does so in its own name.
-        if let (Ask::Admit { peer, .. }, Some(caller)) = (&ask, caller)
+        if let (Ask::Admit { peer, .. }, Some(caller)) = (&question.ask, caller)
             && peer.name != caller.as_str()
         {
             return Err(Diagnostic::error(codes::ROLE, format!("{caller} wants to join the control group as {}", peer.name)));
         }
-        serde_json::to_value(self.group.answer(ask).await).map_err(unread)
+        serde_json::to_value(self.group.answer(question).await).map_err(unread)
     }
 
     pub fn look(&self) -> ControlLook {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use millrace_control::{Ask, NoAnswer, NodeId, Peer, Told, Transport};
+use millrace_control::{NoAnswer, Peer, Question, Told, Transport};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -65,14 +65,14 @@ impl Ways {
         dialled.clone().unwrap_or_else(|| Err("it was not dialled".to_owned()))
     }
 
-    async fn asked(&self, peer: &Peer, ask: &Ask) -> Result<Told, String> {
+    async fn asked(&self, peer: &Peer, question: &Question) -> Result<Told, String> {
         let client = self.client(peer).await?;
         if client.contact().borrow().is_resuming() {
             // What waits for the connection would come too late, and all at once.
             return Err("its connection is being made again".to_owned());
         }
-        let ask = serde_json::to_value(ask).map_err(|error| error.to_string())?;
-        let told = client.consensus(ask).await.map_err(|error| error.to_string())?;
+        let question = serde_json::to_value(question).map_err(|error| error.to_string())?;
+        let told = client.consensus(question).await.map_err(|error| error.to_string())?;
         serde_json::from_value(told).map_err(|error| format!("its answer cannot be read: {error}"))
     }
 }
@@ -88,8 +88,8 @@ async fn dial(address: &str, credential: &Credential) -> Result<EngineClient, St
 
 #[async_trait]
 impl Transport for Ways {
-    async fn ask(&self, _: NodeId, peer: &Peer, ask: Ask, patience: Duration) -> Result<Told, NoAnswer> {
-        let asked = timeout(patience, self.asked(peer, &ask)).await;
+    async fn ask(&self, peer: &Peer, question: Question, patience: Duration) -> Result<Told, NoAnswer> {
+        let asked = timeout(patience, self.asked(peer, &question)).await;
         let asked = asked.unwrap_or_else(|_| Err(format!("not within {patience:.0?}")));
         asked.map_err(|why| NoAnswer { address: peer.address.clone(), why })
     }

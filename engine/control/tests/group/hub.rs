@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_control::control::{Answer, Command, Generation};
-use millrace_control::{Ask, ControlError, ControlGroup, GroupLook, NoAnswer, NodeId, Peer, Settings, Told, Transport};
+use millrace_control::{ControlError, ControlGroup, GroupLook, NoAnswer, Peer, Question, Settings, Told, Transport};
 use tokio::time::{Instant, sleep, timeout};
 
 /// All nodes, by where they listen: `n0`, `n1`..
@@ -35,7 +35,7 @@ impl Hub {
 
 #[async_trait]
 impl Transport for End {
-    async fn ask(&self, _: NodeId, peer: &Peer, ask: Ask, patience: Duration) -> Result<Told, NoAnswer> {
+    async fn ask(&self, peer: &Peer, question: Question, patience: Duration) -> Result<Told, NoAnswer> {
         let no_answer = |why: &str| NoAnswer { address: peer.address.clone(), why: why.to_owned() };
         let hub = self.hub.upgrade().ok_or_else(|| no_answer("the test is over"))?;
         if hub.is_cut(&self.own, &peer.address) {
@@ -43,8 +43,8 @@ impl Transport for End {
         }
         let node = hub.node(&peer.address).ok_or_else(|| no_answer("nobody listens"))?;
         // As it would travel.
-        let ask = serde_json::from_str(&serde_json::to_string(&ask).unwrap()).unwrap();
-        let told = timeout(patience, node.answer(ask)).await.map_err(|_| no_answer("too late"))?;
+        let question = serde_json::from_str(&serde_json::to_string(&question).unwrap()).unwrap();
+        let told = timeout(patience, node.answer(question)).await.map_err(|_| no_answer("too late"))?;
         if hub.is_cut(&peer.address, &self.own) {
             return Err(no_answer("cut"));
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millrace_control::{GroupLook, Settings};
+use millrace_control::{Ask, GroupLook, Question, Settings, Told};
 
 use crate::hub::{Cluster, done, heard, member, peer};
 
@@ -63,6 +63,18 @@ async fn a_node_that_comes_back_without_its_log_takes_the_place_of_the_one_it_wa
     let is_whole = |look: &GroupLook| look.nodes.len() == 3 && look.voters() == 3;
     cluster.node(lost).wait_for(PATIENCE, is_whole).await.unwrap();
     heard(&cluster.node(lost), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_meant_for_the_node_that_was_there_before_is_not_answered_by_the_new_one() {
+    let cluster = Cluster::of(1, Settings::default()).await;
+    let node = cluster.node(0);
+    let told = node.answer(Question { to: Some(node.id() ^ 1), ask: Ask::Write(member(1)) }).await;
+    assert!(matches!(&told, Told::Failed { why } if why.contains("before")), "{told:?}");
+    for to in [Some(node.id()), None] {
+        let told = node.answer(Question { to, ask: Ask::Write(member(1)) }).await;
+        assert!(matches!(told, Told::Written(_)), "{told:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
