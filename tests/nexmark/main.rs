@@ -24,6 +24,9 @@ struct Scale {
     disorder: u64,
 }
 
+/// How long a run that is to be killed takes at least: a hundred epochs. At full speed it may be over before the disk has taken two.
+const SECONDS_UNDER_WAY: u64 = 2;
+
 const SMALL: Scale = Scale { events: 100_000, rate: 1, disorder: 3 };
 const LARGE: Scale = Scale { events: 10_000_000, rate: 100, disorder: 300 };
 
@@ -84,7 +87,9 @@ impl Truth {
             // A clock does not go back.
             disorder = 1;
         }
-        let how = format!("events = {}\nrate = \"{rate}/s\"\ndisorder = {disorder}\n", self.scale.events);
+        let speed = self.scale.events / rate / SECONDS_UNDER_WAY;
+        let how =
+            format!("events = {}\nrate = \"{rate}/s\"\ndisorder = {disorder}\nreplay = {{ speed = \"{speed}x\" }}\n", self.scale.events);
         let changed = text.replace("events = 10000000\n", &how).replace("checkpoint_every = \"10s\"", "checkpoint_every = \"20ms\"");
         assert!(changed.contains("disorder") && changed.contains("20ms"), "{text}");
         let changed = changed.replace("path = \"out/", &format!("path = \"{name}/"));
@@ -108,7 +113,7 @@ impl Truth {
     /// Kills a query's run when it has committed two epochs.
     fn kill(&self, file: &str, parallelism: &str) {
         let mut command = self.project.command();
-        command.args(["run", file, "--json", "--parallelism", parallelism]);
+        command.args(["run", file, "--json", "--replay", "--parallelism", parallelism]);
         command.env("MILLRACE_HALT_AT", "forgetting:2").stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(std::result::Result::unwrap);
