@@ -140,6 +140,11 @@ impl DataQueue {
                 }
                 if self.has_room(&state, item.payload.bytes()) {
                     state.push(item);
+                    let is_more = self.has_room(&state, 0);
+                    drop(state);
+                    if is_more {
+                        self.room.notify_one();
+                    }
                     break;
                 }
             }
@@ -161,7 +166,8 @@ impl DataQueue {
                     if more {
                         self.ready.notify_one();
                     }
-                    self.room.notify_waiters();
+                    // One sender, which wakes the next if there is room for more: all of a thousand would find no room, but one.
+                    self.room.notify_one();
                     return Some(item);
                 }
                 if state.closed {

@@ -4,7 +4,7 @@
 //! fragments that follow one another; messages do not interleave, so that a receiver holds at most one that is unfinished. Every
 //! fragment but the last is full: a peer cannot send fragments without end that add nothing.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -98,10 +98,26 @@ pub struct Decoder {
     failed: Option<WireError>,
 }
 
+/// A message of which not all fragments have come. They are put together once the last is there, so that its bytes are copied once, and into
+/// memory of the right size.
 #[derive(Debug)]
 struct Partial {
     header_section: usize,
-    body: BytesMut,
+    fragments: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Partial {
+    fn push(&mut self, fragment: Bytes) {
+        self.bytes += fragment.len();
+        self.fragments.push(fragment);
+    }
+
+    fn whole(self) -> Bytes {
+        let mut body = Vec::with_capacity(self.bytes);
+        self.fragments.iter().for_each(|fragment| body.extend_from_slice(fragment));
+        Bytes::from(body)
+    }
 }
 
 impl Decoder {
@@ -137,24 +153,21 @@ impl Decoder {
         self.check(&frame)?;
         self.next_sequence = self.next_sequence.wrapping_add(1);
         let most = max_message(self.kind);
-        let held = self.partial.as_ref().map_or(0, |partial| partial.body.len());
+        let held = self.partial.as_ref().map_or(0, |partial| partial.bytes);
         if held + frame.payload.len() > most {
             return Err(WireError::MessageTooLong { found: held + frame.payload.len(), most });
         }
         let header_section = usize::from(frame.header_section);
         let (header_section, body) = match (self.partial.take(), frame.last) {
             (None, true) => (header_section, frame.payload),
-            (None, false) => {
-                self.partial = Some(Partial { header_section, body: BytesMut::from(&*frame.payload) });
-                return Ok(None);
-            }
-            (Some(mut partial), last) => {
-                partial.body.extend_from_slice(&frame.payload);
+            (partial, last) => {
+                let mut partial = partial.unwrap_or(Partial { header_section, fragments: Vec::new(), bytes: 0 });
+                partial.push(frame.payload);
                 if !last {
                     self.partial = Some(partial);
                     return Ok(None);
                 }
-                (partial.header_section, partial.body.freeze())
+                (partial.header_section, partial.whole())
             }
         };
         self.next_message = self.next_message.wrapping_add(1);
