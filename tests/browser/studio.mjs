@@ -58,15 +58,19 @@ export function millrace(args, cwd) {
   });
 }
 
-/** `millrace studio` in a project folder, with a stream as its standard input if one is given, and more in its environment. */
+/**
+ * `millrace studio` in a project folder, with a stream as its standard input if one is given, and more in its environment. What it keeps lies in
+ * `where.data`, where there is one, and outlasts it.
+ */
 export async function studio(where, args = [], input = undefined, env = {}) {
-  const data = await mkdtemp(join(tmpdir(), 'millrace-data-'));
+  const data = where.data ?? (await mkdtemp(join(tmpdir(), 'millrace-data-')));
   const { child, found } = started('millrace', ['studio', '--listen', '127.0.0.1:0', '--data-dir', data, ...args], where.folder, [/(http:\S+)/], input, env);
   const [url] = await found;
   return {
     url,
     async end() {
       child.kill('SIGKILL');
+      if (where.data !== undefined) return;
       await rm(data, { recursive: true, force: true });
       await rm(where.folder, { recursive: true, force: true });
     },
@@ -78,6 +82,14 @@ export async function node({ join: leader, slots = 1 } = {}) {
   const joining = leader === undefined ? [] : ['--join', leader.address, '--token', leader.token, '--slots', String(slots)];
   const wanted = [/^listening (\S+)/, /^token (\S+)/, ...(leader === undefined ? [] : [/^joined (\S+)/])];
   const { child, found } = started('millrace', ['node', '--listen', '127.0.0.1:0', ...joining], tmpdir(), wanted);
+  const [address, token] = await found;
+  return { address, token, kill: () => child.kill('SIGKILL') };
+}
+
+/** `millrace node` of a cluster of its own, whose folder is `data`: at `wss://`. With a port it is one that was there before, and gives no join token. */
+export async function secured(data, port = undefined) {
+  const wanted = [/^listening (\S+)/, ...(port === undefined ? [/^join .*--token (\S+)/] : [])];
+  const { child, found } = started('millrace', ['node', '--listen', `127.0.0.1:${port ?? 0}`, '--data', data], tmpdir(), wanted);
   const [address, token] = await found;
   return { address, token, kill: () => child.kill('SIGKILL') };
 }

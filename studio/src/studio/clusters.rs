@@ -1,11 +1,11 @@
-//! Clusters that screens watch.
+//! Targets as their keepers find them, and clusters that screens watch.
 
 use millrace_studio_api::Event;
 
 use super::{Studio, now_ms};
 use crate::cluster::{Mine, News, Watched};
 use crate::session::SessionId;
-use crate::targets::LOCAL;
+use crate::targets::{Found, LOCAL};
 
 impl Studio {
     /// Tells a screen the cluster at a target, and no other any more.
@@ -17,6 +17,21 @@ impl Studio {
         watched.screens.insert(session);
         self.ask_clusters();
         self.tell_cluster(&target);
+    }
+
+    /// What was found of a target: it is in reach again, or is not any more.
+    pub(super) fn target_found(&mut self, target: &str, found: Found) {
+        let is_reached = matches!(found, Found::Reached { .. });
+        if !self.targets.found(target, found) {
+            return;
+        }
+        if !is_reached {
+            // What comes over the next session is followed anew.
+            self.followed.remove(target);
+        }
+        let targets = self.targets.list();
+        self.tell(Event::Targets(targets));
+        self.ask_clusters();
     }
 
     /// A cluster that nobody watches is not asked about.

@@ -17,6 +17,7 @@ use super::{Command, Studio, now_ms};
 use crate::document::{finding, findings};
 use crate::run::{Edge, EngineClientBox, FIGURES_EVERY, Run, TAP_ROWS, Told, follow, follow_data};
 use crate::session::{SessionId, api_error};
+use crate::targets::Found;
 
 impl Studio {
     /// Runs the text as it stands. The reply does not wait for the start; the run's state tells.
@@ -247,16 +248,13 @@ impl Studio {
         if run.is_over() {
             return;
         }
-        let target = run.target.clone();
         let cause =
             Diagnostic::error("MR0703", why).help("the run there is aborted within half a minute; run it again once the node answers");
+        let target = run.target.clone();
         run.lost(finding(&cause, ""), now_ms());
-        self.followed.remove(&target);
-        self.targets.lost(&target, why);
         self.restart = None;
         self.notice(now_ms(), Severity::Error, None, "contact_lost", format!("contact with {target} was lost: {why}"), 1);
-        let targets = self.targets.list();
-        self.tell(Event::Targets(targets));
+        self.target_found(&target, Found::Lost { why: why.to_owned() });
         self.tell_run();
     }
 

@@ -25,7 +25,7 @@ use crate::home::Recent;
 use crate::run::figures::Machine;
 use crate::run::{Edge, Run, Told};
 use crate::session::{Outbox, Session, SessionId, api_error, line};
-use crate::targets::Targets;
+use crate::targets::{Found, Targets};
 
 /// Requests that may wait for the studio.
 const MAX_COMMANDS: usize = 256;
@@ -69,6 +69,7 @@ pub enum Command {
     Unreadable { session: SessionId, problem: String },
     Told { run: u32, told: Told },
     Cluster { target: String, news: News },
+    Target { target: String, found: Found },
     OpenPath { path: PathBuf, run: bool },
 }
 
@@ -147,7 +148,7 @@ impl Studio {
             restart: None,
             notices: Vec::new(),
             next_notice: 1,
-            targets: Targets::load(&options.data_dir, options.engine.clone()),
+            targets: Targets::load(&options.data_dir, options.engine.clone(), commands.clone()),
             recent: Recent::load(&options.data_dir),
             watched: BTreeMap::new(),
             taps: BTreeMap::new(),
@@ -207,6 +208,7 @@ impl Studio {
             }
             Command::Told { run, told } => self.told(run, told).await,
             Command::Cluster { target, news } => self.cluster_news(&target, news),
+            Command::Target { target, found } => self.target_found(&target, found),
             Command::OpenPath { path, run } => {
                 if let Err(error) = self.open(&path).await {
                     tracing::error!(path = %path.display(), error = %error.message, "could not be opened");
