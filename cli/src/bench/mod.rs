@@ -8,6 +8,7 @@ mod checksum;
 mod duck;
 mod edge;
 mod failover;
+mod fleet;
 mod kinds;
 mod live;
 mod nexmark;
@@ -36,7 +37,7 @@ use tell::tell;
 use workload::Over;
 
 /// Benches that are not a workload.
-const OTHERS: [(&str, &str); 9] = [
+const OTHERS: [(&str, &str); 10] = [
     ("latency", "how late results are at half the highest rate of `tumble`, or at --pace"),
     ("start", "from the deployment of a pipeline to its first row"),
     ("idle", "processor and memory of one pipeline to which nothing comes, and of a thousand"),
@@ -44,6 +45,10 @@ const OTHERS: [(&str, &str); 9] = [
     ("restore", "from the start of an engine to the first row of a run with --state-bytes in its epoch"),
     ("failover", "from the kill of a node that takes part in a run to the next row, with --state-bytes of state; --repeat says how often"),
     ("edge", "bytes a second on an edge between two processes, beside a bare WebSocket, and how long a small batch is on its way"),
+    (
+        "fleet",
+        "what a leader has to do for --nodes that run --events tasks, all of them simulated: to place them, and to read their figures",
+    ),
     ("rescale", "how long a run with --state-bytes of state pauses that goes on in twice as many tasks, or half; --repeat says how often"),
     ("spill", "the rate with --state-bytes of state under a --budget, beside that in memory"),
 ];
@@ -56,8 +61,8 @@ pub struct BenchArguments {
     /// Says what can be measured
     #[arg(long)]
     pub list: bool,
-    /// Rows of the larger of the two runs, for Nexmark its events, for `idle` the pipelines; 40,000,000, for Nexmark 10,000,000, for `idle`
-    /// 1000 if absent
+    /// Rows of the larger of the two runs, for Nexmark its events, for `idle` the pipelines, for `fleet` the tasks; 40,000,000, for Nexmark 10,000,000,
+    /// for `idle` 1000, for `fleet` 10,000 if absent
     #[arg(long, value_name = "N")]
     pub events: Option<u64>,
     /// Tasks per node, and DuckDB's threads; the number of cores if absent
@@ -90,9 +95,12 @@ pub struct BenchArguments {
     /// For `spill`: how much of it memory may hold; an eighth if absent
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub budget: Option<u64>,
-    /// How long `latency`, `idle`, `checkpoint` and `edge` look, each time (`edge` a quarter of it, each way); 10, for `checkpoint` 30 if absent
+    /// How long `latency`, `idle`, `checkpoint`, `edge` and `fleet` look, each time (`edge` a quarter of it, each way, `fleet` half); 10, for `checkpoint` 30 if absent
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub seconds: Option<u64>,
+    /// For `fleet`: how many nodes are simulated
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub nodes: u32,
     /// The other process of `edge`
     #[arg(long, hide = true)]
     pub far: bool,
@@ -124,6 +132,7 @@ pub struct Setting {
     state_bytes: u64,
     budget: u64,
     seconds: Duration,
+    nodes: u32,
 }
 
 impl Setting {
@@ -134,6 +143,7 @@ impl Setting {
             Some(Over::Bids) => 10_000_000,
             Some(Over::Rows) => 40_000_000,
             None if name == "idle" => 1_000,
+            None if name == "fleet" => 10_000,
             None => 40_000_000,
         };
         let state_bytes = arguments.state_bytes.unwrap_or(match name {
@@ -157,6 +167,7 @@ impl Setting {
             state_bytes,
             budget: arguments.budget.unwrap_or(state_bytes / 8),
             seconds: Duration::from_secs(arguments.seconds.unwrap_or(if name == "checkpoint" { 30 } else { 10 })),
+            nodes: arguments.nodes,
         }
     }
 }
@@ -182,6 +193,7 @@ pub async fn bench(arguments: BenchArguments) -> anyhow::Result<u8> {
         ("failover", _) => tell(&failover::failover(&setting).await?, json),
         ("edge", _) if arguments.far => edge::far().await,
         ("edge", _) => tell(&edge::edge(&setting).await?, json),
+        ("fleet", _) => tell(&fleet::fleet(&setting).await?, json),
         ("rescale", _) => tell(&rescale::rescale(&setting).await?, json),
         ("spill", _) => tell(&state::spill(&setting).await?, json),
         _ => {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::edge::Edge;
 use super::failover::{Failover, Times};
+use super::fleet::Fleet;
 use super::live::{Idle, Latency, Start};
 use super::rescale::Rescale;
 use super::state::{Checkpoint, Restore, Spill};
@@ -173,6 +174,28 @@ impl Lines for Edge {
             line("a small batch", format!("p50 {}, p99 {}", milliseconds(self.one_way_p50_ms), milliseconds(self.one_way_p99_ms))),
             line("a small batch, TLS", format!("p99 {}", milliseconds(self.one_way_tls_p99_ms))),
         ]
+    }
+}
+
+impl Lines for Fleet {
+    fn lines(&self) -> Vec<[String; 2]> {
+        let lines = self.sizes.iter().flat_map(|size| {
+            let what = format!("{} nodes, {} tasks", size.nodes, grouped(u64::from(size.tasks)));
+            let told = format!(
+                "{}, of it to place {}, {} told",
+                milliseconds(size.schedule_ms),
+                milliseconds(size.place_ms),
+                mebibytes(Some(size.told_bytes))
+            );
+            let figures =
+                format!("{:.2} % of a core, {} a second", size.figures_cpu_percent, mebibytes(Some(size.reported_bytes_per_second as u64)));
+            vec![
+                line(&what, format!("to schedule {told}")),
+                line("", format!("figures {figures}")),
+                line("", format!("sessions {}", unless_untold(size.sessions_cpu_percent, "% of a core, both ends"))),
+            ]
+        });
+        lines.collect()
     }
 }
 
