@@ -13,7 +13,7 @@ use millrace_engine::cluster::seen::{Seen, Watching};
 use millrace_engine::cluster::{NodeOptions, connect, serve};
 use millrace_engine::model::{NodeId, PortRef};
 use millrace_engine::plan::{Exchange, ExchangeKind, Member, PhysicalPlan, Placement, Vertex};
-use millrace_engine::runtime::share::{MemberReport, Mirror, ShareStart};
+use millrace_engine::runtime::share::{MemberReport, Mirror, ShareStart, told_every};
 use millrace_engine::runtime::telemetry::figures::{EdgeTelemetry, JobTelemetry, NodeTelemetry, Role};
 use millrace_engine::runtime::telemetry::{EdgeProbe, TaskMetrics};
 use millrace_engine::wire::message::{Control, Event, ShareId};
@@ -29,8 +29,6 @@ const SLOTS: u32 = 4;
 const PARTS: [u32; 3] = [4, 2, 1];
 /// How often each is measured; the least counts.
 const ROUNDS: usize = 5;
-/// Reports of a member in a second.
-const REPORTS_PER_SECOND: f64 = 4.0;
 
 /// The cost of a cluster of one size.
 #[derive(Debug, Clone, Serialize)]
@@ -85,14 +83,16 @@ async fn size(nodes: u32, tasks: u32, time: Duration) -> anyhow::Result<Size> {
     let schedule = least(|| drop(black_box(tell())));
     let (reports, figures) = figures(&plan, &placement, &slots)?;
     let reported = reports.iter().map(Vec::len).sum::<usize>() as f64;
+    let tasks: u32 = plan.vertices.iter().map(|vertex| vertex.parallelism).sum();
+    let every = told_every(tasks as usize).as_secs_f64();
     Ok(Size {
         nodes,
-        tasks: plan.vertices.iter().map(|vertex| vertex.parallelism).sum(),
+        tasks,
         place_ms: place.as_secs_f64() * 1e3,
         schedule_ms: schedule.as_secs_f64() * 1e3,
         told_bytes: told_bytes as u64,
-        reported_bytes_per_second: reported * REPORTS_PER_SECOND,
-        figures_cpu_percent: figures.as_secs_f64() * REPORTS_PER_SECOND * 100.0,
+        reported_bytes_per_second: reported / every,
+        figures_cpu_percent: figures.as_secs_f64() / every * 100.0,
         sessions_cpu_percent: sessions(nodes, time).await?,
     })
 }

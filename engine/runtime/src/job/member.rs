@@ -33,8 +33,17 @@ use crate::task::sink_task::Decision;
 use crate::task::{StopSignal, Stopping, TaskReport};
 use crate::telemetry::NoticeBoard;
 
-/// How often counters are told.
+/// How often the counters of a small run are told.
 const TOLD_EVERY: Duration = Duration::from_millis(250);
+/// Tasks of a run that is small.
+const SMALL_RUN_TASKS: usize = 1_000;
+/// A large run's are told less often, and not less often than this many times that.
+const LEAST_OFTEN: usize = 4;
+
+/// How often the members of a run with so many tasks tell what these have counted: its leader reads all of it.
+pub fn told_every(tasks: usize) -> Duration {
+    TOLD_EVERY * (tasks / SMALL_RUN_TASKS).clamp(1, LEAST_OFTEN) as u32
+}
 
 /// What a member is given of a run.
 pub struct Part {
@@ -199,6 +208,7 @@ impl Member {
         mut notices: mpsc::Receiver<Notice>,
     ) -> bool {
         let clock = self.shared.host.clock.clone();
+        let told_every = told_every(self.shared.physical.vertices.iter().map(|vertex| vertex.parallelism as usize).sum());
         let mut is_whole = true;
         let mut due_ns = 0;
         while self.running > 0 || !self.resting.is_empty() {
@@ -223,7 +233,7 @@ impl Member {
                 Some(notice) = notices.recv() => self.tell(MemberReport::Notice { notice }).await,
                 () = tick => {
                     self.tell_counters().await;
-                    due_ns = clock.monotonic_ns() + TOLD_EVERY.as_nanos() as u64;
+                    due_ns = clock.monotonic_ns() + told_every.as_nanos() as u64;
                 }
             }
         }

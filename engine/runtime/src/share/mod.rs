@@ -37,7 +37,7 @@ use tokio::sync::mpsc;
 
 use crate::error::RunResult;
 
-pub use crate::job::member::{Part, take_part};
+pub use crate::job::member::{Part, take_part, told_every};
 pub use crate::telemetry::mirror::Mirror;
 pub use codes::{FOREIGN, MEMBER_LOST, member_lost};
 pub use memory::joined;
