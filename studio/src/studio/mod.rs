@@ -136,7 +136,7 @@ impl Studio {
         Studio {
             engine_rows,
             rows_sender,
-            commands,
+            commands: commands.clone(),
             catalog: crate::catalog::catalog(options.inspector.catalog()),
             looker: Looker::new(options.inspector.clone()),
             sessions: BTreeMap::new(),
@@ -148,7 +148,7 @@ impl Studio {
             restart: None,
             notices: Vec::new(),
             next_notice: 1,
-            targets: Targets::load(&options.data_dir, options.engine.clone(), commands.clone()),
+            targets: Targets::load(&options.data_dir, options.engine.clone(), commands),
             recent: Recent::load(&options.data_dir),
             watched: BTreeMap::new(),
             taps: BTreeMap::new(),
