@@ -38,6 +38,12 @@ pub enum Command {
     Token(TokenArguments),
     /// Takes somebody's certificates of a cluster back, where its first node keeps its data
     Revoke(RevokeArguments),
+    /// Has a control group keep a pipeline running, with no terminal: in a folder that its nodes share
+    Deploy(DeployArguments),
+    /// Lists what a control group keeps running, and where
+    Deployments(LookArguments),
+    /// Ends what a control group keeps running, and forgets its state
+    Remove(RemoveArguments),
     /// Lists the runs on a node, of whoever asked for them
     Ps(LookArguments),
     /// Shows a node's cluster: who has joined, the links to them, the runs, and where their tasks are
@@ -177,6 +183,10 @@ pub struct NodeArguments {
     /// group's log lies. Without --join it begins a group
     #[arg(long, requires = "data")]
     pub control: bool,
+    /// A folder that all nodes of the control group see under this path, as a mounted share: a pipeline of a project below it is run where it lies, and goes
+    /// on at another node when the one that leads it is gone
+    #[arg(long = "shared", value_name = "DIR")]
+    pub shared: Vec<PathBuf>,
     /// Where others reach this node, if that is not where it listens, as through a forwarded port: HOST:PORT
     #[arg(long, value_name = "ADDRESS")]
     pub advertise: Option<String>,
@@ -189,6 +199,35 @@ pub struct NodeArguments {
     /// The most that state takes in memory, such as 2GiB, before windows put theirs on disk; half of the machine's if absent
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub state_memory: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct DeployArguments {
+    /// The pipeline: NAME.millrace.toml, in a folder that the nodes share
+    pub file: PathBuf,
+    /// What it is called; as the file if absent
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Puts a value over the file's, nested fields too: node.aggregate.n=count(*)
+    #[arg(long = "set", value_name = "NODE.FIELD=VALUE")]
+    pub set: Vec<String>,
+    /// Tasks per node
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub parallelism: Option<u32>,
+    /// Plays sources with `replay` at their pace, instead of as fast as they can
+    #[arg(long)]
+    pub replay: bool,
+    #[command(flatten)]
+    pub node: LookArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct RemoveArguments {
+    /// Its name, as `millrace deployments` lists it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    pub node: LookArguments,
 }
 
 /// A node that is asked.

@@ -58,6 +58,12 @@ impl Pipeline {
     }
 }
 
+/// An engine with all connectors, for a node that shares folders with others.
+pub fn sharing(shared: Vec<PathBuf>, state_memory: Option<u64>) -> anyhow::Result<Engine> {
+    let connectors = millrace_connectors::all();
+    Engine::new(EngineOptions { connectors, shared, state_memory, ..EngineOptions::default() }).context("the engine cannot start")
+}
+
 /// An engine with all connectors.
 pub fn engine(allowed: Vec<PathBuf>, data_priority: DataPriority, state_memory: Option<u64>) -> anyhow::Result<Engine> {
     let options =

@@ -4,6 +4,7 @@ mod arguments;
 mod bench;
 mod check;
 mod cluster;
+mod deploy;
 mod exit;
 mod interrupt;
 mod node;
@@ -65,6 +66,9 @@ async fn carry_out(command: Command) -> u8 {
         Command::Node(arguments) => node::serve(arguments).await,
         Command::Token(arguments) => trust::token(&arguments),
         Command::Revoke(arguments) => trust::revoke(&arguments),
+        Command::Deploy(arguments) => deploy::deploy(arguments).await,
+        Command::Deployments(arguments) => cluster::deployments(arguments).await,
+        Command::Remove(arguments) => deploy::remove(arguments).await,
         Command::Ps(arguments) => cluster::ps(arguments).await,
         Command::Status(arguments) => cluster::status(arguments).await,
         Command::Logs(arguments) => cluster::logs(arguments).await,

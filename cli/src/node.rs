@@ -1,8 +1,9 @@
 //! `millrace node`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,23 +13,26 @@ use millrace_engine::cluster::control::{ControlError, ControlNode, Happened, Pee
 use millrace_engine::cluster::share::{Enlistment, stay_enlisted};
 use millrace_engine::cluster::trust::{Guard, JoinToken, Keyring, Name, TrustError, folder_in, member};
 use millrace_engine::cluster::{ClientError, Credential, Node, NodeOptions, serve as serve_node};
-use millrace_engine::runtime::data_runtime::DataPriority;
 use tokio::net::{UdpSocket, lookup_host};
+use tokio::task::AbortHandle;
 
 use crate::arguments::NodeArguments;
-use crate::check::engine;
+use crate::check::sharing;
 use crate::cluster::words::control_group;
 use crate::exit;
 use crate::interrupt::interrupted;
 use crate::output::{complain, say};
 use crate::trust::own_label;
 
+/// From one look at who is of the control group to the next.
+const STAND_BY_EVERY: Duration = Duration::from_secs(1);
+
 /// How long the token serves that a cluster's first start prints.
 const FIRST_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Listens until Ctrl-C. Prints where, and what lets others in.
 pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
-    let engine = engine(Vec::new(), DataPriority::Equal, arguments.state_memory)?;
+    let engine = sharing(shared(&arguments.shared)?, arguments.state_memory)?;
     let leader = arguments.join.as_deref().map(|join| Leader::read(join, arguments.data.is_some()));
     let (guard, join_token) = match guard(&arguments, leader.as_ref()).await {
         Ok(guard) => guard,
@@ -69,12 +73,24 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
         () = interrupted() => {}
         () = take_part(&arguments, leader.as_ref(), &node, &address, guard.as_ref()) => {}
         () = agree(&engine, control.as_ref(), leader.as_ref()) => {}
+        () = engine.keep_deployments() => {}
+        () = stand_by(&arguments, control.as_ref(), leader.as_ref(), &address, guard.as_ref()) => {}
         () = tend(guard.as_ref(), leader.as_ref()) => {}
+    }
+    if let Some(control) = &control {
+        // What it leads goes on elsewhere.
+        control.leave();
     }
     if let Some(keeping) = keeping {
         keeping.finish().await;
     }
     Ok(exit::DONE)
+}
+
+/// The folders that are shared, as paths without links: what others call them is compared with.
+fn shared(folders: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let real = |folder: &PathBuf| folder.canonicalize().with_context(|| format!("the shared folder {} cannot be used", folder.display()));
+    folders.iter().map(real).collect()
 }
 
 /// The node to join.
@@ -221,6 +237,44 @@ async fn take_part(arguments: &NodeArguments, leader: Option<&Leader>, node: &No
     let token = guard.is_none().then(|| node.token().clone());
     let own = Enlistment { address: address.to_owned(), token, slots };
     stay_enlisted(&leader.address, credential, &own, |enlisted| tell(&leader.address, enlisted)).await;
+}
+
+/// Takes part in the runs of the other nodes of the control group, where they share folders: whichever of them leads a run, those that are left are its
+/// members. Never ends.
+async fn stand_by(
+    arguments: &NodeArguments,
+    control: Option<&ControlNode>,
+    leader: Option<&Leader>,
+    address: &str,
+    guard: Option<&Arc<Guard>>,
+) {
+    let (Some(control), Some(guard)) = (control.filter(|_| !arguments.shared.is_empty()), guard) else {
+        return std::future::pending().await;
+    };
+    let mut stays: BTreeMap<String, AbortHandle> = BTreeMap::new();
+    loop {
+        let peers = control.peers();
+        // The one that was joined is told by itself.
+        let is_other = |peer: &&Peer| peer.name != control.name() && leader.is_none_or(|leader| leader.address != peer.address);
+        stays.retain(|address, stay| {
+            let is_there = peers.iter().any(|peer| peer.address == *address);
+            if !is_there {
+                stay.abort();
+            }
+            is_there
+        });
+        for peer in peers.into_iter().filter(|peer| is_other(&peer)) {
+            let (own, guard) = (Enlistment { address: address.to_owned(), token: None, slots: slots(arguments) }, guard.clone());
+            stays.entry(peer.address.clone()).or_insert_with(|| tokio::spawn(stay_with(peer, own, guard)).abort_handle());
+        }
+        tokio::time::sleep(STAND_BY_EVERY).await;
+    }
+}
+
+async fn stay_with(peer: Peer, own: Enlistment, guard: Arc<Guard>) {
+    let credential = || Credential::Certificate { identity: guard.identity(), expected: Name::parse(&peer.name).ok() };
+    // It may be away for long, and then it leads nothing.
+    stay_enlisted(&peer.address, credential, &own, |_| {}).await;
 }
 
 /// Where a node that listens at all of this machine's addresses can be called from another one: nothing is sent for that.

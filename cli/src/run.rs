@@ -76,7 +76,17 @@ async fn run_on(
             return Ok(exit::FAILED);
         }
     };
-    let (ended, interrupted) = follow(client, events, job, inspection).await?;
+    let others = others(client, arguments).await;
+    let followed = follow(client, events, job, inspection).await;
+    let (ended, interrupted) = match followed {
+        Err(error) if matches!(error.downcast_ref(), Some(ClientError::ContactLost { .. })) && !others.is_empty() => {
+            if let Some(error) = error.downcast_ref() {
+                lost(error, &others);
+            }
+            return Ok(exit::FAILED);
+        }
+        other => other?,
+    };
     report(arguments, inspection, ended, interrupted)
 }
 
@@ -101,7 +111,33 @@ fn deployment(pipeline: &Pipeline, inspection: &Inspection, arguments: &RunArgum
             allow_rewind: arguments.allow_rewind,
             allow_state_loss: arguments.allow_state_loss,
             overrides,
+            place: None,
         },
+    }
+}
+
+/// Where a run may be followed if its node dies: the other nodes of its control group, if that keeps it running.
+async fn others(client: &EngineClient, arguments: &RunArguments) -> Vec<String> {
+    let Some(on) = &arguments.on else { return Vec::new() };
+    let look = client.cluster(0).await.ok().flatten();
+    let Some(control) = look.and_then(|look| look.control) else { return Vec::new() };
+    if control.deployments.iter().all(|deployment| deployment.folder.is_none()) {
+        return Vec::new();
+    }
+    let authority = on.split_once("://").map_or(on.as_str(), |(_, authority)| authority);
+    let others = control.nodes.into_iter().filter(|node| !node.is_asked && !node.address.ends_with(authority));
+    others.map(|node| node.address).collect()
+}
+
+/// What a terminal says whose node is gone.
+fn lost(error: &ClientError, others: &[String]) {
+    complain(format_args!("error: {error}"));
+    if let Some(other) = others.first() {
+        complain(format_args!(
+            "the control group goes on with the run at another of its nodes; follow it: millrace deployments --on {other}"
+        ));
+        complain(format_args!("  what became of it: millrace logs --on {other}; it may take some seconds"));
+        others.iter().skip(1).for_each(|other| complain(format_args!("  or, if that is gone too: --on {other}")));
     }
 }
 

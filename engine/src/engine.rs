@@ -36,6 +36,8 @@ pub struct EngineOptions {
     pub state_memory: Option<u64>,
     /// Where runs for clients elsewhere get a folder of their own; the system's temporary folder if absent.
     pub run_folder: Option<PathBuf>,
+    /// Folders that others see under the same paths: a client's project below one is run where it lies. Absolute, and without links.
+    pub shared: Vec<PathBuf>,
     pub limits: HostLimits,
 }
 
@@ -71,6 +73,7 @@ impl Engine {
                 health: None,
                 control: false,
                 changes: true,
+                shared: options.shared.iter().filter_map(|folder| folder.to_str().map(str::to_owned)).collect(),
             },
             limits: options.limits,
             run_folder: options.run_folder,
@@ -93,6 +96,12 @@ impl Engine {
         if !self.crew.take_control(control) {
             debug_assert!(false, "an engine is of one control group");
         }
+    }
+
+    /// Keeps the deployments of the engine's control group running that are this node's to lead, for as long as this is polled; and while it leads the
+    /// group, hands on those whose nodes are gone. Never returns.
+    pub async fn keep_deployments(&self) {
+        millrace_cluster::host::keep_deployments(&self.host).await;
     }
 
     /// Keeps the cluster's fault timeline in a file, and goes on with what is there. See [`millrace_cluster::seen::Seen::keep_in`].

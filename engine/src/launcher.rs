@@ -1,11 +1,13 @@
 //! Makes runs out of deployments: what sessions hand over to the runtime.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use millrace_cluster::control::RunLedger;
+use millrace_cluster::control::{ControlNode, RunLedger};
+use millrace_cluster::host::lead_in_place;
 use millrace_cluster::launch::{Run, RunLauncher};
+use millrace_cluster::replica::bring_to_log;
 use millrace_cluster::share::Crew;
 use millrace_model::field::Duration;
 use millrace_model::{Diagnostic, Diagnostics, NodeId, PipelineSettings, Schema};
@@ -19,7 +21,8 @@ use millrace_runtime::job::{HostContext, JobOptions, launch};
 use millrace_runtime::ledger::Ledger;
 use millrace_runtime::share::{FarLeader, MemberReport, Part, ShareStart, take_part};
 use millrace_state::store::Store;
-use millrace_wire::message::{Deployment, Failure, JobId};
+use millrace_wire::figures::RunState;
+use millrace_wire::message::{Deployment, Failure, JobId, SharedPlace};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
@@ -27,6 +30,9 @@ use crate::inspect::{Inspector, NO_FOLDER, Nowhere};
 use crate::local_run::{LocalRun, Maker, Place};
 use crate::savepoint::{finding, parsed};
 use crate::state_place::StatePlace;
+
+/// Of how many nodes an epoch is on the disks, where the file does not say.
+const REPLICAS: u32 = 2;
 
 /// Epochs do not begin more often, whatever the file says.
 const LEAST_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
@@ -40,6 +46,62 @@ pub struct Launcher {
 impl Launcher {
     pub fn new(inspector: Arc<Inspector>, data: DataRuntime, crew: Arc<Crew>) -> Launcher {
         Launcher { maker: Maker { inspector, crew }, data }
+    }
+
+    /// Where the run is kept, and where its epochs are entered.
+    async fn kept(
+        &self,
+        files: &Files,
+        deployment: &Deployment,
+        settings: &PipelineSettings,
+        every: Duration,
+    ) -> Result<Kept, Diagnostics> {
+        if let (Some(control), Some(place)) = (self.maker.crew.control(), &deployment.options.place) {
+            return self.kept_by_group(control, place, files, deployment, settings, every).await;
+        }
+        let (home, place) = open_state(files, deployment, settings, every).await?;
+        let ledger = self.ledger(deployment, &place).await?;
+        Ok(Kept { home, ledger, in_group: None })
+    }
+
+    /// The same of a run that the control group keeps running: its state lies on the disks of several nodes, or in a bucket.
+    async fn kept_by_group(
+        &self,
+        control: &ControlNode,
+        place: &SharedPlace,
+        files: &Files,
+        deployment: &Deployment,
+        settings: &PipelineSettings,
+        every: Duration,
+    ) -> Result<Kept, Diagnostics> {
+        let refuse = |finding| Diagnostics { items: vec![finding] };
+        let at = StatePlace::of(files, &deployment.name, settings.state.as_deref()).map_err(refuse)?;
+        let replicas = match &at {
+            StatePlace::Bucket { .. } => 0,
+            StatePlace::Folder(_) if settings.state.is_none() => settings.replicas.unwrap_or(REPLICAS),
+            StatePlace::Folder(_) => return Err(refuse(one_folder())),
+        };
+        let (ledger, name) = lead_in_place(control, deployment, place, replicas).await.map_err(refuse)?;
+        let ledger = Arc::new(ledger);
+        let opened =
+            if replicas == 0 { opened(&at).await } else { replica(control, &name, ledger.led_in(), deployment.options.fresh).await };
+        let store = match opened {
+            Ok(store) => store,
+            Err(finding) => {
+                if place.handed.is_none() {
+                    // Whoever wanted it is told.
+                    ledger.ended(RunState::Failed).await;
+                }
+                return Err(refuse(finding));
+            }
+        };
+        if replicas > 0 {
+            ledger.copy_epochs(self.maker.crew.seen().clone(), store.clone(), replicas);
+        }
+        let mut home = home_of(store, deployment, every)?;
+        home.generation = ledger.led_in();
+        let in_group = Some(Arc::downgrade(&ledger));
+        Ok(Kept { home, ledger: Some(ledger), in_group })
     }
 
     /// Where the run's epochs are entered: with the control group, if this node is of one.
@@ -93,16 +155,13 @@ impl RunLauncher for Launcher {
         // By time first: a folder of runs reads in their order, and no two programs that share a project get one name.
         let clock = SystemClock::default();
         let run = format!("{}-{}-{}", clock.wall_us() / 1_000_000, std::process::id(), job.0);
-        let mut ledger = None;
-        let state = match version.settings.checkpoint_every {
-            Some(every) => {
-                let (home, place) = open_state(&files, deployment, &version.settings, every).await?;
-                ledger = self.ledger(deployment, &place).await?;
-                Some(home)
-            }
+        let kept = match version.settings.checkpoint_every {
+            Some(every) => Some(self.kept(&files, deployment, &version.settings, every).await?),
             None if deployment.options.from.is_some() => return Err(not_kept()),
+            None if deployment.options.place.as_ref().is_some_and(|place| place.handed.is_some()) => return Err(never_kept()),
             None => None,
         };
+        let (state, ledger, in_group) = kept.map_or((None, None, None), |Kept { home, ledger, in_group }| (Some(home), ledger, in_group));
         let store = state.as_ref().map(StateHome::store);
         // The run alone holds its state: it ends with the run.
         let seen = store.as_ref().map(Arc::downgrade);
@@ -111,7 +170,7 @@ impl RunLauncher for Launcher {
         match launch(version.plan.clone(), self.maker.inspector.registry().clone(), version.options.clone(), host) {
             Ok(handle) => {
                 self.maker.crew.seen().planned(job, &deployment.name, &handle.physical());
-                Ok(Arc::new(LocalRun::new(handle, job, Place { files, store: seen }, self.maker.clone(), version)))
+                Ok(Arc::new(LocalRun::new(handle, job, Place { files, store: seen, ledger: in_group }, self.maker.clone(), version)))
             }
             Err(error) => Err(Diagnostics { items: vec![Diagnostic::error(error.code(), error.to_string())] }),
         }
@@ -136,6 +195,14 @@ impl RunLauncher for Launcher {
     }
 }
 
+/// Where a run is kept, and where its epochs are entered.
+struct Kept {
+    home: StateHome,
+    ledger: Option<Arc<dyn Ledger>>,
+    /// Set if the control group keeps it running.
+    in_group: Option<Weak<RunLedger>>,
+}
+
 /// Takes the pipeline's state, and what the run is to do with it.
 async fn open_state(
     files: &Files,
@@ -143,24 +210,54 @@ async fn open_state(
     settings: &PipelineSettings,
     every: Duration,
 ) -> Result<(StateHome, StatePlace), Diagnostics> {
-    let options = &deployment.options;
     let refuse = |finding| Diagnostics { items: vec![finding] };
-    let from = options.from.as_deref().map(parsed).transpose().map_err(refuse)?;
     let place = StatePlace::of(files, &deployment.name, settings.state.as_deref()).map_err(refuse)?;
+    let store = opened(&place).await.map_err(refuse)?;
+    Ok((home_of(store, deployment, every)?, place))
+}
+
+async fn opened(place: &StatePlace) -> Result<Arc<dyn Store>, Diagnostic> {
     let runtime = Handle::current();
     let opening = place.clone();
     let opened = tokio::task::spawn_blocking(move || opening.open(&runtime)).await;
     let opened = opened.map_err(|panic| RunError::bug(panic.to_string())).and_then(|opened| opened.map_err(RunError::from));
-    let store = opened.map_err(|error| refuse(finding(&error)))?;
+    opened.map_err(|error| finding(&error))
+}
+
+/// What this node holds of a deployment's state, at the epoch that the log says.
+async fn replica(control: &ControlNode, name: &str, generation: u64, is_fresh: bool) -> Result<Arc<dyn Store>, Diagnostic> {
+    let (replicas, of) = (control.replicas().clone(), name.to_owned());
+    let opening = tokio::task::spawn_blocking(move || replicas.leader(&of, generation)).await;
+    let opened = opening.map_err(|panic| RunError::bug(panic.to_string())).and_then(|opened| opened.map_err(RunError::from));
+    let store = opened.map_err(|error| finding(&error))?;
+    if !is_fresh {
+        bring_to_log(control, name, &store).await?;
+    }
+    Ok(store)
+}
+
+fn home_of(store: Arc<dyn Store>, deployment: &Deployment, every: Duration) -> Result<StateHome, Diagnostics> {
+    let options = &deployment.options;
+    let from = options.from.as_deref().map(parsed).transpose().map_err(|finding| Diagnostics { items: vec![finding] })?;
     let mut home = StateHome::new(store, interval(every), options.fresh);
     home.from = from;
     home.allows = Allowances { rewind: options.allow_rewind, state_loss: options.allow_state_loss };
-    Ok((home, place))
+    Ok(home)
 }
 
 /// From one epoch's begin to the next one's.
 pub fn interval(every: Duration) -> std::time::Duration {
     std::time::Duration::from_micros(u64::try_from(every.micros).unwrap_or(0)).max(LEAST_INTERVAL)
+}
+
+fn one_folder() -> Diagnostic {
+    let message = "`state` names a folder, and a pipeline that a control group keeps running has its state on the disks of several nodes";
+    Diagnostic::error(codes::BAD_PLACE, message).field("pipeline.state").help("leave `state` out, or name a bucket: s3://BUCKET/PREFIX")
+}
+
+fn never_kept() -> Diagnostics {
+    let finding = Diagnostic::error(codes::BAD_PLACE, "a pipeline without checkpoints cannot be gone on with by another node");
+    Diagnostics { items: vec![finding.help("set `checkpoint_every` under [pipeline]")] }
 }
 
 fn not_kept() -> Diagnostics {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
+use millrace_cluster::control::RunLedger;
 use millrace_cluster::launch::{Run, RunEnd, Sample};
 use millrace_cluster::share::{Crew, RunTeam};
 use millrace_model::{Diagnostic, Diagnostics, NodeId, PipelineSettings, PortRef, Schema};
@@ -75,6 +76,26 @@ impl Maker {
 pub struct Place {
     pub files: Arc<Files>,
     pub store: Option<Weak<dyn Store>>,
+    /// Set if a control group keeps it running: whoever takes it over goes on as what it is then.
+    pub ledger: Option<Weak<RunLedger>>,
+}
+
+impl Place {
+    /// Has it entered what the run is from here on, before it becomes that.
+    async fn enter(&self, deployment: &Deployment) -> Result<(), Diagnostic> {
+        match self.ledger.as_ref().and_then(Weak::upgrade) {
+            Some(ledger) => ledger.revise(&deployment.text, &deployment.options.overrides, &deployment.env).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Has it entered that it is what it was, and gives why it was not changed.
+    async fn take_back(&self, deployment: &Deployment, mut why: Diagnostic) -> Diagnostic {
+        if let Err(finding) = self.enter(deployment).await {
+            why.message = format!("{}; and that cannot be entered with the control group: {}", why.message, finding.message);
+        }
+        why
+    }
 }
 
 /// What a run is, and what it was before, each with the savepoint to go back to it.
@@ -131,7 +152,11 @@ impl LocalRun {
         }
         let savepoint = parsed(&format!("before-upgrade-{}", SystemClock::default().wall_us() / 1_000)).map_err(refused)?;
         let way = Way::Upgrade { savepoint: savepoint.clone(), allow_state_loss };
-        let change = self.become_version(&new, parallelism, way).await.map_err(refused)?;
+        self.place.enter(&new.deployment).await.map_err(refused)?;
+        let change = match self.become_version(&new, parallelism, way).await {
+            Ok(change) => change,
+            Err(finding) => return Err(refused(self.place.take_back(&versions.now.deployment, finding).await)),
+        };
         let old = std::mem::replace(&mut versions.now, new);
         if versions.before.len() >= MOST_BEFORE {
             versions.before.remove(0);
@@ -177,7 +202,11 @@ impl Run for LocalRun {
             return Err(finding.help("to go back to a savepoint of one's own, stop it, and run with --from"));
         };
         let way = Way::Back { to: savepoint.clone(), allow_rewind };
-        let changed = self.become_version(old, None, way).await?;
+        self.place.enter(&old.deployment).await?;
+        let changed = match self.become_version(old, None, way).await {
+            Ok(changed) => changed,
+            Err(finding) => return Err(self.place.take_back(&versions.now.deployment, finding).await),
+        };
         if let Some((old, _)) = versions.before.pop() {
             versions.now = old;
         }

@@ -15,6 +15,7 @@ mod kept_rows;
 mod lateness;
 mod rescale;
 mod seen;
+mod takeover;
 mod trust;
 mod upgrade;
 mod windows;

@@ -86,6 +86,17 @@ impl Node {
         Node::by(Node::command(&arguments.into_iter().map(str::to_owned).collect::<Vec<_>>()))
     }
 
+    /// The same, which shares a folder with others: what lies there is run where it lies.
+    pub fn sharing(data: &Path, shared: &Path, joins: Option<(&Node, Option<&str>)>) -> Node {
+        let (data, shared) = (data.display().to_string(), shared.display().to_string());
+        let mut arguments = vec!["--data", &data, "--control", "--slots", "1", "--shared", &shared];
+        if let Some((leader, token)) = joins {
+            arguments.extend(["--join", leader.authority()]);
+            arguments.extend(token.iter().flat_map(|token| ["--token", token]));
+        }
+        Node::by(Node::command(&arguments.into_iter().map(str::to_owned).collect::<Vec<_>>()))
+    }
+
     fn has_joined(mut self, leader: &Node) -> Node {
         assert_eq!(self.says(), Some(format!("joined {}", leader.address)));
         self

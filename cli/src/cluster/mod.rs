@@ -10,7 +10,7 @@ use anyhow::Context;
 use millrace_engine::cluster::EngineClient;
 use millrace_engine::model::NodeId;
 use millrace_engine::wire::change::Scale;
-use millrace_engine::wire::cluster::{Cluster, ClusterJob, Incident};
+use millrace_engine::wire::cluster::{Cluster, ClusterJob, DeploymentLook, Incident};
 use millrace_engine::wire::message::{JobId, StopMode};
 use serde::Serialize;
 
@@ -33,6 +33,15 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 /// Lists the runs.
 pub async fn ps(arguments: LookArguments) -> anyhow::Result<u8> {
     look(&arguments, |cluster| Shown { json: &cluster.jobs, text: words::runs_and_leader(cluster) }).await
+}
+
+/// Lists what the control group keeps running.
+pub async fn deployments(arguments: LookArguments) -> anyhow::Result<u8> {
+    look(&arguments, |cluster| {
+        let deployments = cluster.control.as_ref().map_or(&[] as &[DeploymentLook], |control| control.deployments.as_slice());
+        Shown { json: deployments, text: words::deployments(cluster.control.as_ref()) }
+    })
+    .await
 }
 
 /// Shows nodes, links and runs.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use millrace_engine::model::Timestamp;
 use millrace_engine::wire::change::ChangeFigures;
-use millrace_engine::wire::cluster::{Cluster, ClusterJob, ClusterNode, ControlLook, ControlNode, Happening, Incident, Standing};
+use millrace_engine::wire::cluster::{
+    Cluster, ClusterJob, ClusterNode, ControlLook, ControlNode, DeploymentLook, DeploymentStanding, Happening, Incident, Standing,
+};
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::JobId;
 
@@ -28,9 +30,46 @@ pub fn status(cluster: &Cluster, on: &str, before: Option<&Cluster>) -> String {
     }
     if let Some(control) = &cluster.control {
         parts.push(format!("{}\n{}", control_nodes(control), control_group(control)));
+        if !control.deployments.is_empty() {
+            parts.push(deployments(Some(control)));
+        }
     }
     parts.push(runs_since(cluster, before));
     parts.join("\n\n")
+}
+
+/// What a control group keeps running, and what it has heard of runs that are their nodes' alone.
+pub fn deployments(control: Option<&ControlLook>) -> String {
+    let Some(control) = control else { return "The node is of no control group, which alone keeps pipelines running.".to_owned() };
+    if control.deployments.is_empty() {
+        return "The control group keeps nothing running.".to_owned();
+    }
+    let line = |of: &DeploymentLook| {
+        let held = match (of.replicas, of.epoch) {
+            (0, _) | (_, None) => "-".to_owned(),
+            (replicas, Some(_)) => format!("{} of {replicas}", of.holders.len()),
+        };
+        vec![
+            of.name.clone(),
+            standing_of(of).to_owned(),
+            of.node.clone().unwrap_or_else(|| "-".to_owned()),
+            of.epoch.map_or_else(|| "-".to_owned(), grouped),
+            held,
+            of.why.clone().unwrap_or_default(),
+        ]
+    };
+    let titles = [("DEPLOYMENT", Left), ("STATE", Left), ("LED BY", Left), ("EPOCH", Right), ("REPLICAS", Right), ("WHY", Left)];
+    table(&titles, &control.deployments.iter().map(line).collect::<Vec<_>>())
+}
+
+fn standing_of(of: &DeploymentLook) -> &'static str {
+    match of.standing {
+        DeploymentStanding::Running if of.is_under_replicated() => "running, under-replicated",
+        DeploymentStanding::Running => "running",
+        DeploymentStanding::TakenOver => "being taken over",
+        DeploymentStanding::Waiting => "waiting",
+        DeploymentStanding::Stopped => "stopped",
+    }
 }
 
 /// The runs, and who leads the control group if there is one.
@@ -260,7 +299,7 @@ mod tests {
     #[test]
     fn a_control_group_says_who_leads_it_and_what_it_survives() {
         let node = |name: &str, leads, votes| ControlNode { name: name.into(), address: String::new(), votes, leads, is_asked: false };
-        let look = |survives, nodes| ControlLook { term: 4, has_majority: None, survives, applied: 0, nodes };
+        let look = |survives, nodes| ControlLook { term: 4, survives, nodes, ..ControlLook::default() };
         let three = look(1, vec![node("a", false, true), node("b", true, true), node("c", false, true)]);
         assert_eq!(control_group(&three), "control group: b leads, term 4; 3 of 3 nodes vote, and the loss of 1 is survived");
         let two = look(0, vec![node("a", true, true), node("b", false, false)]);
@@ -271,6 +310,18 @@ mod tests {
         let one = ControlLook { has_majority: Some(false), ..look(0, vec![node("a", false, true)]) };
         let text = "control group: nobody leads, term 4; its one node votes, and no loss is survived; it hears of no majority, so that nothing can be agreed on";
         assert_eq!(control_group(&one), text);
+    }
+
+    #[test]
+    fn a_deployment_says_who_leads_it_and_how_many_hold_its_newest_epoch() {
+        let of =
+            DeploymentLook { name: "p".into(), standing: DeploymentStanding::Running, node: Some("a".into()), ..DeploymentLook::default() };
+        let held = DeploymentLook { epoch: Some(1_004), replicas: 2, holders: vec!["a".into()], ..of.clone() };
+        let waits = DeploymentLook { standing: DeploymentStanding::Waiting, node: None, why: Some("b is gone".into()), ..of };
+        let text = deployments(Some(&ControlLook { deployments: vec![held, waits], ..ControlLook::default() }));
+        let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(lines[1], "p running, under-replicated a 1,004 1 of 2");
+        assert_eq!(lines[2], "p waiting - - - b is gone");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub mod host;
 pub mod launch;
 pub mod link;
 pub mod node;
+mod place;
+pub mod replica;
 pub mod seen;
 pub mod share;
 pub mod socket;

@@ -52,6 +52,8 @@ pub struct Settings {
     pub write_patience: Duration,
     /// From one look of the leader at who may vote to the next.
     pub tend_every: Duration,
+    /// How long the leader hears nothing of a node before the runs that it leads are handed to another.
+    pub takeover_after: Duration,
 }
 
 impl Default for Settings {
@@ -63,6 +65,7 @@ impl Default for Settings {
             snapshot_after: 1_000,
             write_patience: Duration::from_secs(3),
             tend_every: Duration::from_millis(250),
+            takeover_after: Duration::from_secs(3),
         }
     }
 }

@@ -47,6 +47,11 @@ pub struct PipelineSettings {
     /// needs `checkpoint_every`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_poison: Option<OnPoison>,
+    /// On the disks of how many nodes each checkpoint lies, where a control group keeps the pipeline running and `state` names no bucket; 2 if absent, or as
+    /// many as are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 5))]
+    pub replicas: Option<u32>,
     /// The most that the pipeline's state may take, in memory and on disk; it fails rather than take more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_state: Option<ByteSize>,

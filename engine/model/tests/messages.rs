@@ -1402,7 +1402,7 @@ input = "flights"
     p.millrace.toml:3:1: error[MR0111] pipeline.nmae: there is no field `nmae` here
       3 | nmae = "x"
         | ^^^^
-      expected: one of name, checkpoint_every, state, parallelism, unaligned_after, on_poison, max_state
+      expected: one of name, checkpoint_every, state, parallelism, unaligned_after, on_poison, replicas, max_state
       did you mean `name`?
 
     p.millrace.toml:4:15: error[MR0115] pipeline.parallelism: the number is too small

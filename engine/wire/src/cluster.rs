@@ -57,6 +57,58 @@ pub struct ControlLook {
     /// Entries of the log that the node has carried out.
     pub applied: u64,
     pub nodes: Vec<ControlNode>,
+    /// The runs that the group has agreed on, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deployments: Vec<DeploymentLook>,
+}
+
+/// A run that a control group has agreed on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentLook {
+    pub name: String,
+    /// Grows with each pipeline that it was changed to; 1 at first.
+    pub version: u64,
+    pub generation: u64,
+    pub standing: DeploymentStanding,
+    /// The node that leads it, or is to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Its newest complete epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// Of how many nodes each epoch is to be on the disks; 0 where that is not asked for.
+    #[serde(default)]
+    pub replicas: u32,
+    /// The nodes that hold the newest complete one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<String>,
+    /// The folder that it runs in; none of a run whose files are its node's alone, which ends with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Why nobody leads it, or why the node that leads it took it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl DeploymentLook {
+    /// Whether fewer nodes hold its newest epoch than are to.
+    pub fn is_under_replicated(&self) -> bool {
+        self.epoch.is_some() && self.holders.len() < self.replicas as usize
+    }
+}
+
+/// What becomes of a deployment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentStanding {
+    Running,
+    /// Another node is to lead it, and has not begun to.
+    TakenOver,
+    /// Nobody leads it.
+    #[default]
+    Waiting,
+    /// It was stopped, and can be gone on with.
+    Stopped,
 }
 
 /// A node of a control group.
@@ -228,4 +280,12 @@ pub mod happenings {
     pub const FAILED: &str = "failed";
     /// Another node leads the control group.
     pub const LEADER_CHANGED: &str = "leader_changed";
+    /// A node leads a deployment whose node is gone.
+    pub const TAKEN_OVER: &str = "taken_over";
+    /// No node can lead a deployment at the moment.
+    pub const DEPLOYMENT_WAITS: &str = "deployment_waits";
+    /// Fewer nodes hold a deployment's newest epoch than are to.
+    pub const UNDER_REPLICATED: &str = "under_replicated";
+    /// As many hold it again.
+    pub const REPLICATED: &str = "replicated";
 }

@@ -50,5 +50,11 @@ pub const NO_CONTROL: &str = "MR0650";
 pub const NO_MAJORITY: &str = "MR0651";
 /// The control group's log on disk cannot be used.
 pub const CONTROL_LOG: &str = "MR0652";
+/// What is asked of a deployment of the control group does not fit how it is.
+pub const DEPLOYMENT: &str = "MR0653";
+/// A node does not see a project's folder as whoever wants it to run there does.
+pub const OTHER_FOLDER: &str = "MR0654";
+/// A deployment's newest epoch is not to be had.
+pub const NO_REPLICA: &str = "MR0655";
 /// The engine's own fault.
 pub const BUG: &str = "MR0690";

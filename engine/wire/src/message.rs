@@ -82,6 +82,30 @@ pub struct RunOptions {
     /// `--set node.field=value`, in order.
     #[serde(default)]
     pub overrides: Vec<(String, String)>,
+    /// The folder that it is run in, where the engine shares it with the asking side: then no file travels. Only an engine whose description tells
+    /// that it shares the folder is asked so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<SharedPlace>,
+}
+
+/// Longest name of a deployment that a control group keeps running, in bytes.
+pub const MAX_DEPLOYMENT_NAME: usize = 64;
+
+/// A project that every node of a cluster which may lead its runs sees under one path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedPlace {
+    /// The project's root, absolute and without links.
+    pub root: String,
+    /// The pipeline file's folder, absolute and without links.
+    pub folder: String,
+    /// What is written in the project's mark.
+    pub mark: String,
+    /// What the control group calls its deployment; the file's name if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
+    /// The generation in which it was handed to the node that is asked; none if somebody wants it to be run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed: Option<u64>,
 }
 
 /// A pipeline to run: its text, and the environment it refers to, as the asking side reads it.
@@ -207,9 +231,35 @@ pub enum Request {
     Consensus {
         question: serde_json::Value,
     },
+    /// Opens what a node of the control group holds of a deployment's state, for the asking node: the asks and answers of its store go on the data
+    /// side under this share, until it is dismissed. As with `Consensus`, not every peer knows it.
+    Replica {
+        share: ShareId,
+        deployment: String,
+        open: ReplicaOpen,
+    },
+    /// Has the control group keep a pipeline running, in a folder that its nodes share, whoever asked for it. Reply: `Deployed`. As with `Consensus`, not
+    /// every peer knows it.
+    Deploy {
+        deployment: Deployment,
+    },
+    /// Ends a deployment of the control group, and forgets its state. As with `Consensus`, not every peer knows it.
+    Remove {
+        deployment: String,
+    },
     Ping {
         sent_us: u64,
     },
+}
+
+/// What a node wants with a deployment's state at another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaOpen {
+    /// To take what is there. Nothing of it goes for a while.
+    Read,
+    /// To put down what its run completes, in this generation: no older one may any more.
+    Write { generation: u64 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,6 +310,10 @@ pub enum Reply {
     Consensus {
         told: serde_json::Value,
     },
+    /// What the control group calls it.
+    Deployed {
+        deployment: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -277,6 +331,9 @@ pub struct EngineDescription {
     /// Whether it can change runs that are under way. A peer of the release before cannot.
     #[serde(default)]
     pub changes: bool,
+    /// The folders that it shares with others, under the same paths: a project below one is run where it lies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -362,22 +419,51 @@ pub enum Control {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask")]
 pub enum StoreAsk {
-    Put { path: String },
-    PutUntilKept { path: String },
-    Keep { path: String },
-    Create { path: String },
-    Get { path: String, most_bytes: u64 },
-    GetRange { path: String, at: u64, bytes: u64 },
-    List { path: String },
-    Remove { path: String },
-    RemoveFolder { path: String },
-    Settle { path: String },
+    Put {
+        path: String,
+    },
+    /// The same of bytes that have this xxh3: what came otherwise is not put down.
+    PutWhole {
+        path: String,
+        checksum: u64,
+    },
+    PutUntilKept {
+        path: String,
+    },
+    Keep {
+        path: String,
+    },
+    Create {
+        path: String,
+    },
+    Get {
+        path: String,
+        most_bytes: u64,
+    },
+    GetRange {
+        path: String,
+        at: u64,
+        bytes: u64,
+    },
+    List {
+        path: String,
+    },
+    Remove {
+        path: String,
+    },
+    RemoveFolder {
+        path: String,
+    },
+    Settle {
+        path: String,
+    },
 }
 
 impl StoreAsk {
     pub fn path(&self) -> &str {
         match self {
             StoreAsk::Put { path }
+            | StoreAsk::PutWhole { path, .. }
             | StoreAsk::PutUntilKept { path }
             | StoreAsk::Keep { path }
             | StoreAsk::Create { path }

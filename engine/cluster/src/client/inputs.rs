@@ -33,14 +33,23 @@ pub struct Announced {
 
 /// Finds the files. A path outside the project is refused: it would not be found on the node.
 pub async fn announce(files: &Arc<Files>, run_files: &RunFiles) -> Result<Announced, Diagnostic> {
+    stays_here(run_files)?;
+    let (files, run_files) = (files.clone(), run_files.clone());
+    tokio::task::spawn_blocking(move || find(&files, &run_files)).await.map_err(|panic| Diagnostic::error(codes::BUG, panic.to_string()))?
+}
+
+/// Sees that nothing of a pipeline belongs to this process alone.
+///
+/// # Errors
+/// What does.
+pub fn stays_here(run_files: &RunFiles) -> Result<(), Diagnostic> {
     if let Some(node) = run_files.stay_here.first() {
         let mut finding =
             Diagnostic::error(codes::STAYS_HERE, "it reads or writes this process' own input or output, which a node elsewhere has not");
         finding.node = Some(node.clone());
         return Err(finding.help("run it here, or use a `file` or a `file_sink`: files travel to the node and back"));
     }
-    let (files, run_files) = (files.clone(), run_files.clone());
-    tokio::task::spawn_blocking(move || find(&files, &run_files)).await.map_err(|panic| Diagnostic::error(codes::BUG, panic.to_string()))?
+    Ok(())
 }
 
 fn find(files: &Files, run_files: &RunFiles) -> Result<Announced, Diagnostic> {

@@ -16,15 +16,19 @@ use millrace_state::store::Store;
 use millrace_wire::change::{Changed, SavepointTaken, Scale, Upgraded};
 use millrace_wire::cluster::Cluster;
 use millrace_wire::codes;
-use millrace_wire::message::{Deployment, EngineDescription, Event, JobId, Reply, Request, RequestId, ShareId, StopMode};
+use millrace_wire::message::{
+    Deployment, EngineDescription, Event, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId, SharedPlace, StopMode,
+};
+use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::contact::Contact;
 use crate::data::{DataItem, DataQueue};
 use crate::error::ClientError;
 use crate::link::{Asked, ClientEnd, QueueEnd, WhyLost};
+use crate::place;
 use crate::seen::Traffic;
-use crate::share::{Leading, LinkEdges, ServedStore};
+use crate::share::{Leading, LinkEdges, LinkStore, ServedStore};
 
 pub use inputs::RunFiles;
 use view::Shared;
@@ -77,6 +81,7 @@ impl EngineClient {
             pending: Mutex::default(),
             jobs: Mutex::default(),
             shares: Mutex::default(),
+            replicas: Mutex::default(),
             events: broadcast::Sender::new(EVENTS_KEPT),
             data: Arc::new(DataQueue::new(ITEMS_KEPT, ITEM_BYTES_KEPT)),
             standing,
@@ -167,10 +172,19 @@ impl EngineClient {
 
     /// Runs a pipeline. `files` are the folders it may use here; an engine elsewhere is sent `run_files.inputs`, and what comes back
     /// is put in place if it is among `run_files.outputs`.
-    pub async fn deploy(&self, deployment: Deployment, files: Arc<Files>, run_files: RunFiles) -> Result<JobId, ClientError> {
+    ///
+    /// A project below a folder that the engine shares with this process is run where it lies, and no file travels.
+    pub async fn deploy(&self, mut deployment: Deployment, files: Arc<Files>, run_files: RunFiles) -> Result<JobId, ClientError> {
         let staged = match self.inner.disk {
             Disk::Shared => inputs::Announced::default(),
-            Disk::Apart => inputs::announce(&files, &run_files).await.map_err(ClientError::failed)?,
+            Disk::Apart => {
+                deployment.options.place = self.place(&files).await?;
+                match deployment.options.place {
+                    Some(_) => inputs::stays_here(&run_files).map(|()| inputs::Announced::default()),
+                    None => inputs::announce(&files, &run_files).await,
+                }
+                .map_err(ClientError::failed)?
+            }
         };
         let request = Request::Stage { deployment, folder: staged.folder.clone(), inputs: staged.inputs.clone() };
         let Reply::Staged { job, wanted } = self.ask(request, Some(files.clone())).await? else {
@@ -202,6 +216,83 @@ impl EngineClient {
         match self.ask(Request::Start { job }, None).await? {
             Reply::Started { .. } => Ok(()),
             _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Where a project lies in a folder that the engine shares with this process, if it does.
+    async fn place(&self, files: &Arc<Files>) -> Result<Option<SharedPlace>, ClientError> {
+        let shared = self.describe().await?.shared;
+        if !shared.iter().any(|folder| files.root().starts_with(folder)) {
+            return Ok(None);
+        }
+        let files = files.clone();
+        let placed = tokio::task::spawn_blocking(move || place::of_project(&files)).await;
+        placed.map_err(|_| ClientError::UnexpectedReply)?.map(Some).map_err(ClientError::failed)
+    }
+
+    /// Has the control group that the engine is of keep a pipeline running, in a folder that its nodes share with this process, under a name, or that of
+    /// its file. Gives the name; the run begins right after, at the node that is asked.
+    pub async fn keep_running(
+        &self,
+        mut deployment: Deployment,
+        files: Arc<Files>,
+        run_files: &RunFiles,
+        name: Option<String>,
+    ) -> Result<String, ClientError> {
+        self.knows_groups().await?;
+        inputs::stays_here(run_files).map_err(ClientError::failed)?;
+        let Some(place) = self.place(&files).await? else {
+            let message = format!("the node does not share the project's folder, {}", files.root().display());
+            let found = Diagnostic::error(codes::OTHER_FOLDER, message);
+            return Err(ClientError::failed(
+                found.help("start each node of the control group with --shared DIR, a folder that all see under one path"),
+            ));
+        };
+        deployment.options.place = Some(SharedPlace { deployment: name, ..place });
+        match self.ask(Request::Deploy { deployment }, None).await? {
+            Reply::Deployed { deployment } => Ok(deployment),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Ends a deployment of the control group, and has its state forgotten.
+    pub async fn remove_deployment(&self, deployment: &str) -> Result<(), ClientError> {
+        self.knows_groups().await?;
+        self.done(Request::Remove { deployment: deployment.to_owned() }).await
+    }
+
+    /// # Errors
+    /// If the engine is of no control group: one of the release before would end the session at such a request.
+    async fn knows_groups(&self) -> Result<(), ClientError> {
+        if self.describe().await?.control {
+            return Ok(());
+        }
+        let alone = Diagnostic::error(codes::NO_CONTROL, "the node is of no control group, which alone keeps pipelines running");
+        Err(ClientError::failed(alone.help("start it with --control")))
+    }
+
+    /// Opens what the node holds of a deployment's state: its store, until it is closed by [`EngineClient::close_replica`].
+    pub(crate) async fn replica(&self, deployment: &str, open: ReplicaOpen) -> Result<(ShareId, Arc<LinkStore>), ClientError> {
+        let inner = &self.inner;
+        // Shares of members are numbered from one on; these do not meet them.
+        let share = ShareId(inner.next_request.fetch_add(1, Ordering::Relaxed) | 1 << 63);
+        let store = LinkStore::checked(share, inner.data_out.0.clone(), Handle::current());
+        inner.shared.replicas().insert(share, store.clone());
+        match self.done(Request::Replica { share, deployment: deployment.to_owned(), open }).await {
+            Ok(()) => Ok((share, store)),
+            Err(error) => {
+                inner.shared.replicas().remove(&share);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends what was opened; who is out of reach ends it by itself.
+    pub(crate) fn close_replica(&self, share: ShareId) {
+        self.inner.shared.replicas().remove(&share);
+        let client = self.clone();
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { client.done(Request::Dismiss { share }).await });
         }
     }
 

@@ -13,7 +13,7 @@ use super::outputs::Outputs;
 use crate::contact::Standing;
 use crate::data::{DataItem, DataPayload, DataQueue};
 use crate::link::{Answer, AnswerReceiver, QueueEnd, WhyLost};
-use crate::share::Leading;
+use crate::share::{Leading, LinkStore};
 
 /// Figures, and when they came.
 #[derive(Debug, Clone)]
@@ -61,6 +61,8 @@ pub struct Shared {
     pub jobs: Mutex<BTreeMap<JobId, JobEntry>>,
     /// The shares that the engine takes in runs that are led here.
     pub shares: Mutex<BTreeMap<ShareId, Leading>>,
+    /// What is held there of deployments' state, as far as it is open.
+    pub replicas: Mutex<BTreeMap<ShareId, Arc<LinkStore>>>,
     pub events: broadcast::Sender<Event>,
     pub data: Arc<DataQueue>,
     pub standing: Standing,
@@ -73,6 +75,10 @@ impl Shared {
 
     pub fn shares(&self) -> MutexGuard<'_, BTreeMap<ShareId, Leading>> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn replicas(&self) -> MutexGuard<'_, BTreeMap<ShareId, Arc<LinkStore>>> {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A member tells its leader something, or nothing more.
@@ -100,6 +106,9 @@ impl Shared {
     /// Something has come for a share. A member that sends what none does is not heard any more.
     fn share_came(&self, header: DataHeader, bytes: bytes::Bytes) {
         let Some(share) = header.share() else { return };
+        if let (Some(replica), DataHeader::StoreAnswer { call, answer, last, .. }) = (self.replicas().get(&share), &header) {
+            return replica.answered(*call, answer.clone(), &bytes, *last);
+        }
         let mut shares = self.shares();
         if let Some(leading) = shares.get(&share)
             && !leading.came(header, bytes)
@@ -177,6 +186,7 @@ impl Shared {
 
     fn lose(&self, why: String) {
         self.shares().clear();
+        std::mem::take(&mut *self.replicas()).into_values().for_each(|replica| replica.close());
         self.standing.lose(why);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.data.close();

@@ -1,10 +1,12 @@
 //! A run's entries in the log of the control group.
 //!
 //! A run that is kept is a deployment, and each process that runs it one generation of it. Its name is where its state lies: two runs that would go
-//! on from the same epochs are the same deployment, and the later one fences the earlier.
+//! on from the same epochs are the same deployment, and the later one fences the earlier. One that the group keeps running has a name of its own, and its
+//! epochs are copied to other nodes before they are entered ([`Spread`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,11 +15,23 @@ use millrace_control::control::{Answer, Claim, Command, Desired, EpochId, Genera
 use millrace_model::Diagnostic;
 use millrace_runtime::ledger::{Fenced, Ledger};
 use millrace_state::checkpoint::RunId;
+use millrace_state::store::Store;
 use millrace_wire::codes;
 use millrace_wire::figures::RunState;
-use tokio::time::sleep;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
 
+use super::leading::Turn;
 use super::{ControlNode, code};
+use crate::replica::{Copying, Spread, epoch_of};
+use crate::seen::Seen;
+
+/// From one look at who holds the newest epoch to the next.
+const MEND_EVERY: Duration = Duration::from_secs(1);
+
+/// How long, and how often, it is looked whether this node has heard of what it has entered.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(3);
+const CAUGHT_UP_EVERY: Duration = Duration::from_millis(5);
 
 /// From one try to enter something to the next, where there is no majority. Each takes its time by itself.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -28,6 +42,23 @@ pub struct RunLedger {
     name: String,
     /// As a number: it grows when the run goes back.
     generation: AtomicU64,
+    /// What the run is, as the log has it.
+    source: Mutex<Source>,
+    /// What copies its epochs, if the group keeps it running.
+    spread: OnceLock<Spread>,
+    /// Copies what is missing beside.
+    mending: Mutex<Option<AbortHandle>>,
+    /// That no other run of this process leads it, where the group keeps it running.
+    turn: Option<Turn>,
+}
+
+/// How a run comes to be led here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Led {
+    /// Somebody wants it, whoever led it before. It may go on from an epoch before the newest complete one, if that was asked for.
+    Anew { may_rewind: bool },
+    /// The group has handed it to this node, in this generation.
+    Handed { generation: u64 },
 }
 
 impl RunLedger {
@@ -42,10 +73,104 @@ impl RunLedger {
         parameters: &[(String, String)],
         may_rewind: bool,
     ) -> Result<RunLedger, Diagnostic> {
-        let source = Source { text: text.to_owned(), parameters: parameters.iter().cloned().collect::<BTreeMap<_, _>>() };
-        let claim = Claim { node: node.name().to_owned(), nonce: rand::random(), may_rewind };
-        let generation = led(node, &name, source, claim).await.map_err(|why| not_led(&name, why))?;
-        Ok(RunLedger { node: node.clone(), name, generation: AtomicU64::new(generation.0) })
+        let source = Source { text: text.to_owned(), parameters: parameters.iter().cloned().collect::<BTreeMap<_, _>>(), place: None };
+        RunLedger::begin(node, name, source, Led::Anew { may_rewind }, None).await
+    }
+
+    /// The same of a run that the group keeps running.
+    ///
+    /// # Errors
+    /// If it is led here already, or was handed to another one meanwhile.
+    pub async fn keep(node: &ControlNode, name: String, source: Source, led: Led) -> Result<RunLedger, Diagnostic> {
+        let Some(turn) = node.leading().begin(&name) else {
+            let found = Diagnostic::error(codes::DEPLOYMENT, format!("{name} runs on this node already"));
+            return Err(found.help("see `millrace ps`; to change it: millrace upgrade; to end it: millrace stop"));
+        };
+        RunLedger::begin(node, name, source, led, Some(turn)).await
+    }
+
+    async fn begin(node: &ControlNode, name: String, source: Source, how: Led, turn: Option<Turn>) -> Result<RunLedger, Diagnostic> {
+        let claim =
+            Claim { node: node.name().to_owned(), nonce: rand::random(), may_rewind: matches!(how, Led::Anew { may_rewind: true }) };
+        let generation = match how {
+            Led::Anew { .. } => led(node, &name, source.clone(), claim).await,
+            Led::Handed { generation } => taken(node, &name, Generation(generation), claim).await,
+        };
+        let generation = generation.map_err(|why| not_led(&name, why))?;
+        caught_up(node, &name, generation).await;
+        let (spread, mending) = (OnceLock::new(), Mutex::default());
+        let generation = AtomicU64::new(generation.0);
+        let ledger = RunLedger { node: node.clone(), name, generation, source: Mutex::default(), spread, mending, turn };
+        match how {
+            Led::Anew { .. } => *ledger.source() = source,
+            // Whoever had it deployed did not read it.
+            Led::Handed { .. } => ledger.enter_source(source).await?,
+        }
+        Ok(ledger)
+    }
+
+    /// The generation in which it is led.
+    pub fn led_in(&self) -> u64 {
+        self.generation().0
+    }
+
+    /// Has each epoch copied to other nodes from now on, before it is entered; and again where those are gone.
+    pub fn copy_epochs(self: &Arc<Self>, seen: Seen, store: Arc<dyn Store>, replicas: u32) {
+        let newest = self.node.group().read(|agreed| agreed.deployments().get(&self.name).and_then(|known| known.complete)).map(epoch_of);
+        let (control, deployment) = (self.node.clone(), self.name.clone());
+        if self.spread.set(Spread::new(Copying { control, seen, deployment, store, replicas, newest })).is_ok() {
+            let mending = tokio::spawn(mend(Arc::downgrade(self))).abort_handle();
+            *self.mending.lock().unwrap_or_else(PoisonError::into_inner) = Some(mending);
+        }
+    }
+
+    /// Enters that the run is another pipeline from here on. Whoever takes it over goes on as that.
+    ///
+    /// # Errors
+    /// If that cannot be entered.
+    pub async fn revise(&self, text: &str, parameters: &[(String, String)], env: &BTreeMap<String, String>) -> Result<(), Diagnostic> {
+        let mut source = self.source().clone();
+        source.text = text.to_owned();
+        source.parameters = parameters.iter().cloned().collect();
+        if let Some(place) = &mut source.place {
+            place.env.clone_from(env);
+        }
+        self.enter_source(source).await
+    }
+
+    fn source(&self) -> MutexGuard<'_, Source> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn enter_source(&self, source: Source) -> Result<(), Diagnostic> {
+        let (name, generation) = (self.name.clone(), self.generation());
+        match self.node.group().write(Command::Revise { name, generation, source: source.clone() }).await {
+            Ok(answer) if answer.is_done() => {
+                *self.source() = source;
+                Ok(())
+            }
+            Ok(answer) => Err(not_led(&self.name, Why::Answer(answer))),
+            Err(error) => Err(not_led(&self.name, Why::Error(error))),
+        }
+    }
+
+    /// Copies the newest epoch again, if too few nodes hold it.
+    async fn mend(&self) {
+        let Some(spread) = self.spread.get() else { return };
+        let Some(epoch) = spread.lacks() else { return };
+        let before = spread.holders();
+        let holders = spread.copy(epoch, self.led_in()).await;
+        if holders == before {
+            return;
+        }
+        let (name, generation) = (self.name.clone(), self.generation());
+        let command = Command::Held { name, generation, epoch: RunLedger::epoch(epoch.0, epoch.1), holders: holders.clone() };
+        match self.node.group().write(command).await {
+            Ok(answer) if answer.is_done() => spread.tell(epoch, &holders),
+            // Another epoch is the newest by now.
+            Ok(answer) => tracing::debug!(?answer, run = self.name, "who holds an epoch was not entered"),
+            Err(error) => tracing::debug!(%error, run = self.name, "who holds an epoch could not be entered"),
+        }
     }
 
     fn generation(&self) -> Generation {
@@ -83,8 +208,19 @@ impl RunLedger {
 #[async_trait]
 impl Ledger for RunLedger {
     async fn complete(&self, run: RunId, epoch: u64) -> Result<(), Fenced> {
+        let own = || BTreeSet::from([self.node.name().to_owned()]);
+        let holders = match self.spread.get() {
+            // Who takes a run over does not wait for copies of what is complete already: they are made beside.
+            Some(spread) if spread.is_entered((run, epoch)) => own(),
+            Some(spread) => spread.copy((run, epoch), self.led_in()).await,
+            None => BTreeSet::new(),
+        };
         let (name, generation) = (self.name.clone(), self.generation());
-        self.enter(Command::Complete { name, generation, epoch: RunLedger::epoch(run, epoch) }).await.map(|_| ())
+        self.enter(Command::Complete { name, generation, epoch: RunLedger::epoch(run, epoch), holders: holders.clone() }).await?;
+        if let Some(spread) = self.spread.get() {
+            spread.entered((run, epoch), &holders);
+        }
+        Ok(())
     }
 
     /// By a generation of its own: epochs of one only grow.
@@ -112,6 +248,8 @@ impl Ledger for RunLedger {
         let command = match state {
             // Nothing is left that anybody could go on with.
             RunState::Finished => Command::Remove { name, generation },
+            // It is not to end: only this node does.
+            RunState::Stopped | RunState::Failed if self.turn.is_some() && self.node.leaves() => return,
             RunState::Stopped | RunState::Failed => Command::Desire { name, generation, desired: Desired::Stopped },
             _ => return,
         };
@@ -119,6 +257,43 @@ impl Ledger for RunLedger {
             tracing::warn!(%error, run = self.name, "the end of a run could not be entered");
         }
     }
+}
+
+impl Drop for RunLedger {
+    fn drop(&mut self) {
+        if let Some(mending) = self.mending.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            mending.abort();
+        }
+    }
+}
+
+/// Looks now and then whether enough nodes hold the newest epoch, for as long as the run is led here.
+async fn mend(ledger: Weak<RunLedger>) {
+    loop {
+        sleep(MEND_EVERY).await;
+        let Some(ledger) = ledger.upgrade() else { return };
+        ledger.mend().await;
+    }
+}
+
+/// Leads a run that was handed to this node, if it still is.
+async fn taken(node: &ControlNode, name: &str, generation: Generation, claim: Claim) -> Result<Generation, Why> {
+    match node.group().write(Command::Lead { name: name.to_owned(), generation, claim }).await.map_err(Why::Error)? {
+        Answer::Done { generation } | Answer::Already { generation } => Ok(generation),
+        other => Err(Why::Answer(other)),
+    }
+}
+
+/// Waits until this node has heard of what it has entered: it may be behind the leader.
+async fn caught_up(node: &ControlNode, name: &str, generation: Generation) {
+    let is_behind = || node.group().read(|agreed| agreed.deployments().get(name).is_none_or(|known| known.generation < generation));
+    let waiting = async {
+        while is_behind() {
+            sleep(CAUGHT_UP_EVERY).await;
+        }
+    };
+    // Whoever removed it meanwhile fences the run by that.
+    let _ = timeout(CAUGHT_UP_WITHIN, waiting).await;
 }
 
 /// Has the group hold the deployment as it is now, and this claim lead it.
@@ -141,11 +316,14 @@ async fn led(node: &ControlNode, name: &str, source: Source, claim: Claim) -> Re
             }
             other => return Err(Why::Answer(other)),
         };
-        let desire = Command::Desire { name: name.to_owned(), generation, desired: Desired::Running };
-        group.write(desire).await.map_err(Why::Error)?;
         let lead = Command::Lead { name: name.to_owned(), generation, claim: claim.clone() };
         generation = match group.write(lead).await.map_err(Why::Error)? {
-            Answer::Done { generation } | Answer::Already { generation } => return Ok(generation),
+            Answer::Done { generation } | Answer::Already { generation } => {
+                // Last, so that whoever led it before does not take it for what it is to go on with.
+                let desire = Command::Desire { name: name.to_owned(), generation, desired: Desired::Running };
+                group.write(desire).await.map_err(Why::Error)?;
+                return Ok(generation);
+            }
             Answer::Stale { generation: newest } => newest,
             Answer::Unknown => Generation(0),
             other => return Err(Why::Answer(other)),
@@ -176,7 +354,9 @@ fn refused(answer: &Answer) -> String {
         Answer::OutOfOrder { newest: None } => "no epoch of it is complete".to_owned(),
         Answer::Refused { why: Refusal::Full } => "it holds as many deployments as it may".to_owned(),
         Answer::Refused { why: Refusal::TooLong } => "its name or its text is too long".to_owned(),
+        Answer::Refused { why: Refusal::NotInPlace } => "its files are its node's alone".to_owned(),
         Answer::Unknown => "it was removed".to_owned(),
+        Answer::Stale { generation } => format!("generation {generation} of it is led elsewhere"),
         other => format!("it answers {other:?}"),
     }
 }

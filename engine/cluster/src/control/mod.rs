@@ -4,11 +4,14 @@
 //! say to each other is a request like another ([`millrace_wire::message::Request::Consensus`]), which a node alone may ask; nothing of it passes by
 //! the data side, so that rows never stand before a heartbeat.
 
+mod deployments;
+mod leading;
 mod ledger;
 mod node;
 mod ways;
 
-pub use ledger::RunLedger;
+pub use leading::{Leading, Turn};
+pub use ledger::{Led, RunLedger};
 pub use millrace_control::{ControlError, Peer, Settings};
 pub use node::{ControlNode, Happened};
 pub use ways::{Credentials, Ways};

@@ -2,15 +2,20 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use millrace_control::control::{Answer, Command, Generation};
-use millrace_control::{Ask, ControlError, ControlGroup, GroupLook, Peer, Question, Settings, Transport};
+use millrace_control::control::{Answer, Command, Generation, Member};
+use millrace_control::{Ask, ControlError, ControlGroup, GroupLook, Peer, Question, Settings};
 use millrace_model::Diagnostic;
 use millrace_wire::cluster::{ControlLook, ControlNode as NodeLook};
 use millrace_wire::codes;
 use tokio::time::sleep;
 
+use super::deployments::deployments;
+use super::leading::Leading;
+use super::ways::Ways;
+use crate::replica::Replicas;
 use crate::trust::Name;
 
 /// The log's folder within a node's data.
@@ -37,19 +42,62 @@ pub struct ControlNode {
     group: ControlGroup,
     own: Peer,
     slots: u32,
+    ways: Arc<Ways>,
+    replicas: Arc<Replicas>,
+    leading: Leading,
+    takeover_after: Duration,
+    /// Set once the node leaves: its runs end then, and nobody wants them to.
+    leaves: Arc<AtomicBool>,
 }
 
 impl ControlNode {
     /// Opens the log within a node's data. `own` is how the others reach it, `slots` of how many tasks of each operator it takes part.
-    pub async fn open(
-        data: &Path,
-        ways: Arc<dyn Transport>,
-        own: Peer,
-        slots: u32,
-        settings: Settings,
-    ) -> Result<ControlNode, ControlError> {
-        let group = ControlGroup::open(&data.join(FOLDER), ways, settings).await?;
-        Ok(ControlNode { group, own, slots })
+    pub async fn open(data: &Path, ways: Arc<Ways>, own: Peer, slots: u32, settings: Settings) -> Result<ControlNode, ControlError> {
+        let takeover_after = settings.takeover_after;
+        let group = ControlGroup::open(&data.join(FOLDER), ways.clone(), settings).await?;
+        let (replicas, leading, leaves) = (Arc::new(Replicas::within(data)), Leading::default(), Arc::default());
+        Ok(ControlNode { group, own, slots, ways, replicas, leading, takeover_after, leaves })
+    }
+
+    /// The sessions with the others.
+    pub fn ways(&self) -> &Ways {
+        &self.ways
+    }
+
+    /// What this node holds of deployments' state.
+    pub const fn replicas(&self) -> &Arc<Replicas> {
+        &self.replicas
+    }
+
+    /// The deployments that this process leads, or is about to.
+    pub const fn leading(&self) -> &Leading {
+        &self.leading
+    }
+
+    /// How long a node is silent before its runs are handed to another.
+    pub const fn takeover_after(&self) -> Duration {
+        self.takeover_after
+    }
+
+    /// The nodes that have said that they are there, as the others reach them.
+    pub fn peers(&self) -> Vec<Peer> {
+        let peer = |(name, member): (&str, &Member)| Peer { name: name.to_owned(), address: member.address.clone() };
+        self.group.read(|agreed| agreed.members().iter().filter(|(_, member)| member.is_control).map(peer).collect())
+    }
+
+    /// One of them, by its name.
+    pub fn peer(&self, name: &str) -> Option<Peer> {
+        let address = self.group.read(|agreed| agreed.members().get(name).map(|member| member.address.clone()))?;
+        Some(Peer { name: name.to_owned(), address })
+    }
+
+    /// The node is about to end: what it leads is gone on with elsewhere, or when it is back.
+    pub fn leave(&self) {
+        self.leaves.store(true, Ordering::Release);
+    }
+
+    pub fn leaves(&self) -> bool {
+        self.leaves.load(Ordering::Acquire)
     }
 
     pub const fn group(&self) -> &ControlGroup {
@@ -139,7 +187,7 @@ impl ControlNode {
     }
 
     pub fn look(&self) -> ControlLook {
-        shown(&self.group.look())
+        ControlLook { deployments: self.group.read(deployments), ..shown(&self.group.look()) }
     }
 }
 
@@ -157,5 +205,6 @@ fn shown(look: &GroupLook) -> ControlLook {
         survives: u32::try_from(look.survives).unwrap_or(u32::MAX),
         applied: look.applied,
         nodes: look.nodes.iter().map(node).collect(),
+        deployments: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use millrace_control::{NoAnswer, Peer, Question, Told, Transport};
@@ -27,11 +27,13 @@ pub struct Ways {
     credentials: Credentials,
     /// By address.
     lines: Mutex<BTreeMap<String, Dialled>>,
+    /// When each last answered, by address.
+    heard: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Ways {
     pub fn new(credentials: Credentials) -> Ways {
-        Ways { credentials, lines: Mutex::default() }
+        Ways { credentials, lines: Mutex::default(), heard: Mutex::default() }
     }
 
     /// The session with a node that can be spoken to now, or is being dialled.
@@ -59,7 +61,16 @@ impl Ways {
         dialled
     }
 
-    async fn client(&self, peer: &Peer) -> Result<EngineClient, String> {
+    /// When the node at an address last answered; none if it never did.
+    pub fn heard(&self, address: &str) -> Option<Instant> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(address).copied()
+    }
+
+    /// A session with a node, which may have to be dialled first.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub async fn client(&self, peer: &Peer) -> Result<EngineClient, String> {
         let mut line = self.line(peer);
         let dialled = line.wait_for(Option::is_some).await.map_err(|_| "it was not dialled".to_owned())?;
         dialled.clone().unwrap_or_else(|| Err("it was not dialled".to_owned()))
@@ -91,6 +102,9 @@ impl Transport for Ways {
     async fn ask(&self, peer: &Peer, question: Question, patience: Duration) -> Result<Told, NoAnswer> {
         let asked = timeout(patience, self.asked(peer, &question)).await;
         let asked = asked.unwrap_or_else(|_| Err(format!("not within {patience:.0?}")));
+        if asked.is_ok() {
+            self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(peer.address.clone(), Instant::now());
+        }
         asked.map_err(|why| NoAnswer { address: peer.address.clone(), why })
     }
 }

@@ -6,6 +6,7 @@
 mod caller;
 pub(crate) mod files;
 mod job;
+mod keeper;
 mod noted;
 mod outputs;
 mod results;
@@ -24,6 +25,7 @@ use millrace_wire::message::{EngineDescription, JobId};
 use tokio::sync::Semaphore;
 
 pub use caller::Caller;
+pub use keeper::{keep_deployments, lead_in_place};
 
 use crate::control::ControlNode;
 use crate::launch::RunLauncher;

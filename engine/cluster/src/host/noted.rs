@@ -33,6 +33,9 @@ pub fn noted(request: &Request) -> Option<Noted> {
         Request::Enlist { address, .. } => ("enlist", short(address)),
         Request::TakePart { deployment, .. } => ("take_part", short(&deployment.name)),
         Request::Dismiss { .. } => ("dismiss", None),
+        Request::Deploy { deployment } => ("deploy", short(&deployment.name)),
+        Request::Remove { deployment } => ("remove", short(deployment)),
+        Request::Replica { deployment, .. } => ("replica", short(deployment)),
         Request::Describe
         | Request::Cluster { .. }
         // Nodes among themselves, many a second; what it is about is in the group's own log.

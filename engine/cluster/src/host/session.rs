@@ -8,18 +8,18 @@ use bytes::Bytes;
 use millrace_model::Diagnostic;
 use millrace_runtime::files::Files;
 use millrace_wire::codes;
-use millrace_wire::message::{DataHeader, Deployment, Event, InputFile, JobId, Reply, Request, RequestId, ShareId};
+use millrace_wire::message::{DataHeader, Deployment, Event, InputFile, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId};
 use tokio::sync::Semaphore;
 
 use super::job::{Job, Place};
 use super::noted::{Noted, noted};
 use super::staging::Staging;
-use super::{Caller, Shared};
+use super::{Caller, Shared, keeper};
 use crate::data::{DataItem, DataPayload, DataQueue};
 use crate::error::ClientError;
 use crate::link::{Answer, Answers, Asked, HostEnd};
 use crate::node::Token;
-use crate::share::{Mark, Taking, Wanted, take};
+use crate::share::{Mark, ServedStore, Taking, Wanted, take};
 use crate::socket::{Credential, Transport, connect_as};
 
 /// Most often that figures are sent.
@@ -32,6 +32,8 @@ pub struct Session {
     jobs: Mutex<BTreeMap<JobId, Arc<Job>>>,
     /// The parts that this node takes in runs that the asking side leads.
     shares: Mutex<BTreeMap<ShareId, Share>>,
+    /// What the asking side has open of deployments' state that is held here.
+    replicas: Mutex<BTreeMap<ShareId, Arc<ServedStore>>>,
     caller: Caller,
     /// What is under way that the audit log is told of once it is answered.
     noted: Mutex<BTreeMap<RequestId, Noted>>,
@@ -55,6 +57,7 @@ pub async fn serve(host: Arc<Shared>, mut end: HostEnd, caller: Caller) {
         data_out: end.data_out.0.clone(),
         jobs: Mutex::default(),
         shares: Mutex::default(),
+        replicas: Mutex::default(),
         caller,
         noted: Mutex::default(),
         consensus: Arc::new(Semaphore::new(MOST_CONSENSUS)),
@@ -69,6 +72,7 @@ pub async fn serve(host: Arc<Shared>, mut end: HostEnd, caller: Caller) {
     }
     data.abort();
     session.shares().clear();
+    session.replicas().clear();
     let jobs: Vec<Arc<Job>> = std::mem::take(&mut *session.jobs()).into_values().collect();
     for job in jobs {
         job.abandon();
@@ -108,9 +112,20 @@ impl Session {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn replicas(&self) -> MutexGuard<'_, BTreeMap<ShareId, Arc<ServedStore>>> {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What came for a share that is over came too late.
     fn share_came(&self, header: DataHeader, bytes: Bytes) {
         let Some(share) = header.share() else { return };
+        if let DataHeader::StoreCall { call, ask, last, .. } = header {
+            let replica = self.replicas().get(&share).cloned();
+            if replica.is_some_and(|replica| !replica.called(call, ask, &bytes, last)) {
+                self.replicas().remove(&share);
+            }
+            return;
+        }
         let mut shares = self.shares();
         if let Some((taking, _)) = shares.get(&share)
             && !taking.came(header, bytes)
@@ -161,6 +176,46 @@ impl Session {
         })?;
         let told = control.answer(self.caller.who().map(|who| &who.name), question).await?;
         Ok(Reply::Consensus { told })
+    }
+
+    fn dismiss(&self, share: ShareId) -> Reply {
+        self.shares().remove(&share);
+        self.replicas().remove(&share);
+        Reply::Done
+    }
+
+    /// What is asked of the control group's deployments.
+    async fn of_group(&self, request: Request) -> Answered {
+        match request {
+            Request::Replica { share, deployment, open } => self.open_replica(share, &deployment, open).await,
+            Request::Deploy { deployment } => keeper::deploy(&self.host, deployment).await,
+            Request::Remove { deployment } => keeper::remove(&self.host, &deployment).await,
+            _ => Err(Diagnostic::error(codes::BUG, "that is of no deployment")),
+        }
+    }
+
+    /// Opens what this node holds of a deployment's state for another one.
+    async fn open_replica(&self, share: ShareId, deployment: &str, open: ReplicaOpen) -> Answered {
+        let refused = |why: String| Diagnostic::error(codes::DEPLOYMENT, format!("the state of {deployment} is not opened here: {why}"));
+        let control = keeper::control(&self.host)?;
+        if self.replicas().len() >= MOST_SHARES {
+            return Err(Diagnostic::error(codes::LIMIT, "this session has as many replicas open as it may"));
+        }
+        if let ReplicaOpen::Write { generation } = open {
+            let newest = control.group().read(|agreed| agreed.deployments().get(deployment).map(|known| known.generation.0));
+            if newest.is_some_and(|newest| newest > generation) {
+                return Err(refused(format!("generation {generation} leads it no more")));
+            }
+        }
+        let (replicas, name) = (control.replicas().clone(), deployment.to_owned());
+        let opening = tokio::task::spawn_blocking(move || match open {
+            ReplicaOpen::Read => replicas.reader(&name),
+            ReplicaOpen::Write { generation } => replicas.writer(&name, generation),
+        });
+        let opened = opening.await.map_err(|panic| Diagnostic::error(codes::BUG, panic.to_string()))?;
+        let store = opened.map_err(|error| refused(error.to_string()))?;
+        self.replicas().insert(share, ServedStore::new(share, store, String::new(), self.data_out.clone()));
+        Ok(Reply::Done)
     }
 
     fn take_part(&self, wanted: Wanted) -> Answered {
@@ -228,10 +283,11 @@ impl Session {
                 // It was through before it heard.
                 None => Ok(Reply::Done),
             },
-            Request::Dismiss { share } => {
-                self.shares().remove(&share);
-                Ok(Reply::Done)
+            request @ (Request::Replica { .. } | Request::Deploy { .. } | Request::Remove { .. }) => {
+                let session = self.clone();
+                return self.beside(id, async move { session.of_group(request).await });
             }
+            Request::Dismiss { share } => Ok(self.dismiss(share)),
             Request::Stage { deployment, folder, inputs } => self.stage(deployment, files, &folder, &inputs).await,
             Request::Start { job } => match self.known(job).and_then(|job| job.claim().map(|()| job)) {
                 Ok(job) => {
@@ -288,7 +344,10 @@ impl Session {
     ) -> Result<Reply, Diagnostic> {
         let slot = self.slot()?;
         let job = self.host.job_id();
-        let place = self.place(files, folder, inputs).await?;
+        let place = match (&deployment.options.place, files) {
+            (Some(place), None) => Place::Shared(keeper::files_at(&self.host, place).await?),
+            (_, files) => self.place(files, folder, inputs).await?,
+        };
         let wanted = place.staging().map(|staging| staging.wanted()).unwrap_or_default();
         let clock = self.host.options.clock.clone();
         let results = super::results::ResultStore::new(job, clock, self.host.options.limits.max_result_bytes);

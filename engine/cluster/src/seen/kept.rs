@@ -120,8 +120,16 @@ mod tests {
     use super::*;
 
     fn told(seen: &Seen) -> Vec<Incident> {
-        let own =
-            EngineDescription { version: "1".into(), protocol: 2, cores: 1, memory_bytes: 1, health: None, control: false, changes: true };
+        let own = EngineDescription {
+            version: "1".into(),
+            protocol: 2,
+            cores: 1,
+            memory_bytes: 1,
+            health: None,
+            control: false,
+            changes: true,
+            shared: Vec::new(),
+        };
         seen.look(&own, u64::MAX).timeline.unwrap().incidents
     }
 

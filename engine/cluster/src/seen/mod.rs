@@ -125,6 +125,11 @@ impl Seen {
         }
     }
 
+    /// Something happened that is of no run that this node leads, to a node of the control group.
+    pub fn told(&self, kind: &str, node: &str, message: &str) {
+        self.state().timeline.note(of_node(now_us(), kind, node, message.to_owned()));
+    }
+
     /// Where a member listens, or did.
     pub fn address(&self, member: Member) -> Option<String> {
         self.state().roster.address(member)

@@ -165,6 +165,7 @@ mod tests {
                 health: None,
                 control: false,
                 changes: false,
+                shared: Vec::new(),
             },
             round_trip: Duration::from_micros(300),
             traffic: Traffic { sent_bytes, received_bytes: 0 },

@@ -14,5 +14,5 @@ pub use crew::{Crew, Mark, RunTeam};
 pub use edges::LinkEdges;
 pub use enlist::{Enlistment, enlist, stay_enlisted};
 pub use leading::Leading;
-pub use store::ServedStore;
+pub use store::{LinkStore, ServedStore};
 pub use taking::{Taking, Wanted, take};

@@ -1,4 +1,5 @@
-//! The store of a run's state, as a member reaches it: at its leader, over the session.
+//! A store at the other end of a session: that of a run's state, as a member reaches it at its leader, and that of a replica, as a leader does at who
+//! holds it.
 //!
 //! Calls block, as a store's do, and belong on threads that may. What is large travels in pieces, so that nothing of another kind waits long
 //! behind it. When the session is over every call fails, which is what keeps a member that was given up from writing anything any more.
@@ -15,15 +16,18 @@ use millrace_state::store::{Created, Store};
 use millrace_state::{StateError, StateResult};
 use millrace_wire::message::{DataHeader, ShareId, StoreAnswer, StoreAsk};
 use tokio::runtime::Handle;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::data::{DataItem, DataPayload, DataQueue};
 
 /// How much travels at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// A member's calls under way.
+/// The calls under way of who asks.
 pub struct LinkStore {
     share: ShareId,
+    /// Whether what is put goes with its checksum.
+    is_checked: bool,
     out: Arc<DataQueue>,
     runtime: Handle,
     next: AtomicU64,
@@ -44,7 +48,22 @@ struct Call {
 impl LinkStore {
     /// `out` goes to the leader; what it answers is told by [`LinkStore::answered`].
     pub fn new(share: ShareId, out: Arc<DataQueue>, runtime: Handle) -> Arc<LinkStore> {
-        Arc::new(LinkStore { share, out, runtime, next: AtomicU64::new(1), calls: Mutex::default() })
+        Arc::new(LinkStore { share, is_checked: false, out, runtime, next: AtomicU64::new(1), calls: Mutex::default() })
+    }
+
+    /// The same, whose other end puts nothing down that is not what was sent.
+    pub fn checked(share: ShareId, out: Arc<DataQueue>, runtime: Handle) -> Arc<LinkStore> {
+        Arc::new(LinkStore { share, is_checked: true, out, runtime, next: AtomicU64::new(1), calls: Mutex::default() })
+    }
+
+    fn put_ask(&self, path: &str, pieces: &[&[u8]]) -> StoreAsk {
+        let path = path.to_owned();
+        if !self.is_checked {
+            return StoreAsk::Put { path };
+        }
+        let mut hasher = Xxh3Default::new();
+        pieces.iter().for_each(|piece| hasher.update(piece));
+        StoreAsk::PutWhole { path, checksum: hasher.digest() }
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
@@ -62,7 +81,12 @@ impl LinkStore {
         }
     }
 
-    /// The session is over.
+    /// Whether every call fails from now on.
+    pub fn is_over(&self) -> bool {
+        self.calls().is_over
+    }
+
+    /// The session is over, or whoever asks has had enough.
     pub fn close(&self) {
         let mut calls = self.calls();
         calls.is_over = true;
@@ -122,12 +146,12 @@ impl LinkStore {
 
 impl Store for LinkStore {
     fn put(&self, path: &str, bytes: &[u8]) -> StateResult<()> {
-        self.done(StoreAsk::Put { path: path.to_owned() }, bytes)
+        self.done(self.put_ask(path, &[bytes]), bytes)
     }
 
     fn put_pieces(&self, path: &str, pieces: &[Vec<u8>]) -> StateResult<()> {
         let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
-        self.ask(StoreAsk::Put { path: path.to_owned() }, &pieces).map(|_| ())
+        self.ask(self.put_ask(path, &pieces), &pieces).map(|_| ())
     }
 
     fn put_until_kept(&self, path: &str, bytes: &[u8]) -> StateResult<()> {
@@ -173,11 +197,11 @@ impl Store for LinkStore {
     }
 }
 
-/// The leader's side: carries out what a member asks, within the run's own folder.
+/// The side that has the store: carries out what the other asks, within a folder.
 pub struct ServedStore {
     share: ShareId,
     store: Arc<dyn Store>,
-    /// What every path begins with.
+    /// What every path begins with; empty for the store's own folder.
     within: String,
     out: Arc<DataQueue>,
     /// Calls whose bytes have not all come.
@@ -239,6 +263,11 @@ impl ServedStore {
         let found = |bytes: Option<Vec<u8>>| bytes.map_or((StoreAnswer::Nothing, Vec::new()), |bytes| (StoreAnswer::Bytes, bytes));
         let carried = match ask {
             StoreAsk::Put { path } => store.put(path, bytes).map(done),
+            StoreAsk::PutWhole { path, checksum } if xxh3_64(bytes) == *checksum => store.put(path, bytes).map(done),
+            // It may come whole when it is sent again.
+            StoreAsk::PutWhole { path, .. } => {
+                return failed(&format!("{path} came otherwise than it was sent, and was not put down"), true);
+            }
             StoreAsk::PutUntilKept { path } => store.put_until_kept(path, bytes).map(done),
             StoreAsk::Keep { path } => store.keep(path).map(done),
             StoreAsk::Create { path } => store.create(path, bytes).map(|it| (StoreAnswer::Created { now: it == Created::Now }, Vec::new())),
@@ -259,6 +288,53 @@ fn failed(why: &str, retryable: bool) -> (StoreAnswer, Vec<u8>) {
 
 /// Whether a path is the folder or lies below it, by names alone.
 fn is_within(path: &str, folder: &str) -> bool {
-    let below = path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if folder.is_empty() && path.is_empty() {
+        return true;
+    }
+    let below = path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || folder.is_empty() || rest.starts_with('/'));
     below && path.split('/').all(|name| !matches!(name, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_state::store::FolderStore;
+
+    use super::*;
+
+    /// Takes the next answer that goes out.
+    async fn answer(out: &DataQueue) -> StoreAnswer {
+        match out.take().await.unwrap().header {
+            DataHeader::StoreAnswer { answer, .. } => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_piece_that_is_not_what_was_sent_is_not_put_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(FolderStore::open(folder.path()).unwrap());
+        let out = Arc::new(DataQueue::new(16, 1 << 20));
+        let served = ServedStore::new(ShareId(1), store.clone(), String::new(), out.clone());
+        let ask = |checksum| StoreAsk::PutWhole { path: "run-1/epoch-2/window-0.part".to_owned(), checksum };
+        let checksum = xxh3_64(b"one two");
+        assert!(served.called(1, ask(checksum), b"one ", false));
+        assert!(served.called(1, ask(checksum), b"tw\0", true));
+        assert!(matches!(answer(&out).await, StoreAnswer::Failed { retryable: true, .. }));
+        assert!(store.list("").unwrap().iter().all(|name| name == "lock"), "nothing of it is there");
+        assert!(served.called(2, ask(checksum), b"one two", true));
+        assert_eq!(answer(&out).await, StoreAnswer::Done);
+        assert_eq!(store.get("run-1/epoch-2/window-0.part", 99).unwrap().unwrap(), b"one two");
+        for path in ["../x", "/x", "a//b", "a/../b"] {
+            assert!(served.called(3, StoreAsk::Put { path: path.to_owned() }, b"", true));
+            assert!(matches!(answer(&out).await, StoreAnswer::Failed { retryable: false, .. }), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_lies_within_a_folder_by_its_names() {
+        assert!(["run-1", "run-1/x"].iter().all(|path| is_within(path, "run-1") && is_within(path, "")));
+        assert!(is_within("", "") && !is_within("", "run-1"));
+        assert!(["run-12", "run-1/../x", "run-1//x", "/run-1"].iter().all(|path| !is_within(path, "run-1")));
+        assert!(["..", "a/..", "/a", "a/"].iter().all(|path| !is_within(path, "")));
+    }
 }

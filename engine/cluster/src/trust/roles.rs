@@ -96,8 +96,10 @@ pub const fn need(request: &Request) -> Need {
         | Request::Savepoint { .. }
         | Request::Upgrade { .. }
         | Request::RollBack { .. }
+        | Request::Deploy { .. }
+        | Request::Remove { .. }
         | Request::Forget { .. } => Need::Operate,
-        Request::Consensus { .. } => Need::Node,
+        Request::Consensus { .. } | Request::Replica { .. } => Need::Node,
         Request::Enlist { .. } | Request::TakePart { .. } | Request::Order { .. } | Request::Dismiss { .. } => Need::Member,
     }
 }

@@ -1,6 +1,7 @@
 //! An engine whose runs do what the deployment's text says, in one word.
 #![allow(dead_code)]
 
+pub mod group;
 pub mod proxy;
 
 use std::collections::BTreeMap;
@@ -229,9 +230,7 @@ pub fn host_within(limits: HostLimits) -> (EngineHost, Running) {
 
 pub fn host_of(limits: HostLimits, crew: Arc<Crew>) -> (EngineHost, Running) {
     let running = Running::default();
-    let (version, memory_bytes) = ("1".into(), 1 << 30);
-    let description =
-        EngineDescription { version, protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes, health: None, control: false, changes: true };
+    let description = description();
     let launcher = Arc::new(FakeLauncher { running: running.clone() });
     (
         EngineHost::new(HostOptions {
@@ -245,6 +244,12 @@ pub fn host_of(limits: HostLimits, crew: Arc<Crew>) -> (EngineHost, Running) {
         }),
         running,
     )
+}
+
+pub fn description() -> EngineDescription {
+    let (version, memory_bytes) = ("1".into(), 1 << 30);
+    let shared = Vec::new();
+    EngineDescription { version, protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes, health: None, control: false, changes: true, shared }
 }
 
 pub fn in_process(host: &EngineHost) -> EngineClient {

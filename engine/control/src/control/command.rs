@@ -1,5 +1,6 @@
 //! What can be asked of the agreed state, and what it answers.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,43 @@ pub enum Command {
         name: String,
         generation: Generation,
         epoch: EpochId,
+        /// The nodes that hold all of it, by name; none where it lies in a store that all reach, or nobody but its leader goes on from it.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        holders: BTreeSet<String>,
+    },
+    /// These nodes hold the newest complete epoch, in place of those that were said to.
+    Held {
+        name: String,
+        generation: Generation,
+        epoch: EpochId,
+        holders: BTreeSet<String>,
+    },
+    /// Whoever leads the run is gone, or cannot: another node is to lead it. From here on nobody else enters anything.
+    Hand {
+        name: String,
+        generation: Generation,
+        to: String,
+        /// What became of the one before, in words.
+        why: String,
+    },
+    /// The node that the run was handed to cannot lead it.
+    Decline {
+        name: String,
+        generation: Generation,
+        node: String,
+        why: String,
+    },
+    /// Nobody can lead the run at the moment.
+    Wait {
+        name: String,
+        generation: Generation,
+        why: String,
+    },
+    /// What runs is changed by whoever leads it, and goes on in its generation.
+    Revise {
+        name: String,
+        generation: Generation,
+        source: Source,
     },
     /// All sinks have committed an epoch.
     Commit {
@@ -152,4 +190,6 @@ pub enum Refusal {
     TooLong,
     /// Nobody leads the run in this generation.
     NotLed,
+    /// Its files are its node's alone.
+    NotInPlace,
 }

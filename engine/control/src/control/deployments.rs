@@ -1,11 +1,11 @@
 //! Pipelines that are to run: what each is, who leads its run, and how far that has come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::check_name;
 use super::command::{Answer, Claim, Desired, EpochId, Generation, Refusal};
+use super::{check_name, check_names};
 
 /// Deployments at once.
 pub const MAX_DEPLOYMENTS: usize = 1_000;
@@ -21,11 +21,39 @@ pub struct Source {
     /// What it is run with: `--set node.field=value`.
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
+    /// What it takes to begin it elsewhere; none of a run whose files are its node's alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// Where a run reads and writes, wherever it is led: a folder that every node which may lead it sees under one path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The project's root, absolute.
+    pub root: String,
+    /// The pipeline file's folder, absolute.
+    pub folder: String,
+    /// What is written in the project, to know it from another one under the same path.
+    pub mark: String,
+    /// The file's name.
+    pub file: String,
+    /// The environment that the text refers to.
+    pub env: BTreeMap<String, String>,
+    /// How it is run, as whoever runs it wrote that down.
+    pub options: String,
+    /// Of how many nodes each epoch is to be on the disks; 0 if it lies where all nodes reach it.
+    pub replicas: u32,
 }
 
 impl Source {
-    fn bytes(&self) -> usize {
-        self.text.len() + self.parameters.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    /// About how many it has.
+    pub fn bytes(&self) -> usize {
+        let pairs = |pairs: &BTreeMap<String, String>| pairs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let place = self.place.as_ref().map_or(0, |place| {
+            let texts = [&place.root, &place.folder, &place.mark, &place.file, &place.options];
+            texts.into_iter().map(String::len).sum::<usize>() + pairs(&place.env)
+        });
+        self.text.len() + pairs(&self.parameters) + place
     }
 }
 
@@ -42,6 +70,26 @@ pub struct Deployment {
     /// The newest complete epoch of all generations, and the newest that sinks have committed. No run goes back below unless it may rewind.
     pub complete: Option<EpochId>,
     pub committed: Option<EpochId>,
+    /// The nodes that hold the newest complete epoch on their disks.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub holders: BTreeSet<String>,
+    /// Who is to lead it from here on, and has not begun to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed: Option<Handed>,
+    /// The nodes that could not lead it since it was last led, each with why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub declined: BTreeMap<String, String>,
+    /// Why nobody leads it at the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
+}
+
+/// That a run was handed to a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handed {
+    pub to: String,
+    /// What became of who led it before, in words.
+    pub why: String,
 }
 
 /// One generation of a run.
@@ -51,6 +99,35 @@ pub struct Led {
     /// What this generation has completed, and committed.
     pub complete: Option<EpochId>,
     pub committed: Option<EpochId>,
+}
+
+impl Deployment {
+    const fn new(generation: Generation, source: Source) -> Deployment {
+        Deployment {
+            generation,
+            version: 1,
+            source,
+            desired: Desired::Running,
+            led: None,
+            complete: None,
+            committed: None,
+            holders: BTreeSet::new(),
+            handed: None,
+            declined: BTreeMap::new(),
+            waits: None,
+        }
+    }
+
+    /// Whoever it was handed to, or why it waits, is of the past.
+    pub(super) fn nobody_yet(&mut self) {
+        (self.handed, self.waits) = (None, None);
+    }
+
+    /// Who is to lead it at the moment, or does.
+    pub fn owner(&self) -> Option<&str> {
+        let handed = self.handed.as_ref().map(|handed| handed.to.as_str());
+        handed.or_else(|| self.led.as_ref().map(|led| led.by.node.as_str()))
+    }
 }
 
 /// All of them, by name. A name that was removed keeps its generation, so that nothing of the one before is taken for the next one's.
@@ -85,6 +162,7 @@ impl Deployments {
         }
         known.generation = generation.next();
         (known.version, known.source, known.led) = (known.version.saturating_add(1), source, None);
+        known.nobody_yet();
         Ok(Answer::Done { generation: known.generation })
     }
 
@@ -96,8 +174,7 @@ impl Deployments {
             return Err(Answer::Refused { why: Refusal::Full });
         }
         let generation = self.removed.next();
-        let desired = Desired::default();
-        self.known.insert(name, Deployment { generation, version: 1, source, desired, led: None, complete: None, committed: None });
+        self.known.insert(name, Deployment::new(generation, source));
         Ok(Answer::Done { generation })
     }
 
@@ -110,7 +187,7 @@ impl Deployments {
         true
     }
 
-    fn current(&mut self, name: &str, generation: Generation) -> Result<&mut Deployment, Answer> {
+    pub(super) fn current(&mut self, name: &str, generation: Generation) -> Result<&mut Deployment, Answer> {
         let known = self.known.get_mut(name).ok_or(Answer::Unknown)?;
         if known.generation == generation { Ok(known) } else { Err(Answer::Stale { generation: known.generation }) }
     }
@@ -142,10 +219,18 @@ impl Deployments {
         }
         known.generation = generation.next();
         known.led = Some(Led { by: claim, complete: None, committed: None });
+        known.nobody_yet();
         Ok(Answer::Done { generation: known.generation })
     }
 
-    pub(super) fn complete(&mut self, name: &str, generation: Generation, epoch: EpochId) -> Result<Answer, Answer> {
+    pub(super) fn complete(
+        &mut self,
+        name: &str,
+        generation: Generation,
+        epoch: EpochId,
+        mut holders: BTreeSet<String>,
+    ) -> Result<Answer, Answer> {
+        check_names(&holders)?;
         let known = self.current(name, generation)?;
         let led = known.led.as_mut().ok_or(Answer::Refused { why: Refusal::NotLed })?;
         if led.complete == Some(epoch) {
@@ -159,7 +244,13 @@ impl Deployments {
         if !is_next {
             return Err(Answer::OutOfOrder { newest: led.complete.or(known.complete) });
         }
-        (led.complete, known.complete) = (Some(epoch), Some(epoch));
+        if known.complete == Some(epoch) {
+            // Who went on from it took it from one of those.
+            holders.append(&mut known.holders);
+        }
+        (led.complete, known.complete, known.holders) = (Some(epoch), Some(epoch), holders);
+        // It is led well.
+        known.declined.clear();
         Ok(Answer::Done { generation })
     }
 

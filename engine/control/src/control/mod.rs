@@ -7,19 +7,29 @@
 //! start of its process. Every command carries the one that its sender knows, and one that is not the newest changes nothing
 //! ([`Answer::Stale`]): so whoever was deposed, and does not know it yet, can complete nothing any more.
 //!
+//! *A deployment outlives who leads it* where its source says where it is in place ([`deployments::Place`]): [`takeover`] decides, as pure as the rest, what
+//! whoever leads the group is to enter when a node is gone.
+//!
 //! *Commands may come twice*: who got no answer asks again. The second time is answered [`Answer::Already`], which is as good as the first.
 
 mod command;
 mod deployments;
+mod handing;
 mod members;
+mod rank;
+mod takeover;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 pub use command::{Answer, Claim, Command, Desired, EpochId, Generation, Refusal};
-pub use deployments::{Deployment, Deployments, Led, Source};
+pub use deployments::{Deployment, Deployments, Handed, Led, Place, Source};
 pub use members::{Member, Members};
+pub use rank::ranked;
+pub use takeover::{Reach, next_steps};
 
 /// Longest name of a member or a deployment, and longest address, in bytes.
 pub const MAX_NAME_BYTES: usize = 512;
@@ -42,7 +52,12 @@ impl Control {
             Command::Desire { name, generation, desired } => self.deployments.desire(&name, generation, desired),
             Command::Remove { name, generation } => self.deployments.remove(&name, generation),
             Command::Lead { name, generation, claim } => self.deployments.lead(&name, generation, claim),
-            Command::Complete { name, generation, epoch } => self.deployments.complete(&name, generation, epoch),
+            Command::Complete { name, generation, epoch, holders } => self.deployments.complete(&name, generation, epoch, holders),
+            Command::Held { name, generation, epoch, holders } => self.deployments.held(&name, generation, epoch, holders),
+            Command::Hand { name, generation, to, why } => self.deployments.hand(&name, generation, to, why),
+            Command::Decline { name, generation, node, why } => self.deployments.decline(&name, generation, node, why),
+            Command::Wait { name, generation, why } => self.deployments.wait(&name, generation, why),
+            Command::Revise { name, generation, source } => self.deployments.revise(&name, generation, source),
             Command::Commit { name, generation, epoch } => self.deployments.commit(&name, generation, epoch),
         };
         answer.unwrap_or_else(|answer| answer)
@@ -60,4 +75,11 @@ impl Control {
 /// Names are shown and compared, and nothing else: any short text that is not empty.
 fn check_name(name: &str) -> Result<(), Answer> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES { Err(Answer::Refused { why: Refusal::TooLong }) } else { Ok(()) }
+}
+
+fn check_names(names: &BTreeSet<String>) -> Result<(), Answer> {
+    if names.len() > members::MAX_MEMBERS {
+        return Err(Answer::Refused { why: Refusal::Full });
+    }
+    names.iter().try_for_each(|name| check_name(name))
 }

@@ -25,7 +25,12 @@ fn lead(control: &mut Control, generation: Generation, claim: Claim) -> Answer {
 }
 
 fn complete(control: &mut Control, generation: u64, number: u64) -> Answer {
-    control.apply(Command::Complete { name: "p".into(), generation: Generation(generation), epoch: epoch(number) })
+    control.apply(Command::Complete {
+        name: "p".into(),
+        generation: Generation(generation),
+        epoch: epoch(number),
+        holders: BTreeSet::new(),
+    })
 }
 
 fn commit(control: &mut Control, generation: u64, number: u64) -> Answer {

@@ -79,7 +79,7 @@ fn failed(subject: ErrorSubject<u64>) -> impl FnOnce(io::Error) -> StorageError 
 fn entry_bytes(entry: &Entry) -> usize {
     use crate::control::Command;
     match &entry.payload {
-        openraft::EntryPayload::Normal(Command::Deploy { source, .. }) => source.text.len() + 256,
+        openraft::EntryPayload::Normal(Command::Deploy { source, .. } | Command::Revise { source, .. }) => source.bytes() + 256,
         _ => 256,
     }
 }

@@ -1,5 +1,6 @@
 //! Who leads, and what a node that does not any more can do.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use millrace_control::control::{Claim, Command, EpochId, Generation, Source};
@@ -37,8 +38,12 @@ async fn a_leader_that_is_cut_off_can_complete_nothing_and_what_it_had_begun_is_
         generation: Generation(generation),
         claim: Claim { node: node.into(), nonce: generation, may_rewind: false },
     };
-    let complete =
-        |generation, number| Command::Complete { name: "p".into(), generation: Generation(generation), epoch: EpochId { run: 1, number } };
+    let complete = |generation, number| Command::Complete {
+        name: "p".into(),
+        generation: Generation(generation),
+        epoch: EpochId { run: 1, number },
+        holders: BTreeSet::new(),
+    };
     assert_eq!(cluster.node(old).write(lead(1, "old")).await.unwrap(), done(2));
     assert_eq!(cluster.node(old).write(complete(2, 1)).await.unwrap(), done(2));
 

@@ -1,5 +1,6 @@
 //! What a group costs and how long it is without a leader. Measured, not asserted.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use millrace_control::Settings;
@@ -49,7 +50,10 @@ async fn how_many_entries_a_second_and_how_many_bytes() {
     for number in 1..=EPOCHS {
         let epoch = EpochId { run: 1_790_000_000_000_000, number };
         let (name, generation) = ("departures-2013.toml".to_owned(), Generation(2));
-        assert_eq!(node.write(Command::Complete { name: name.clone(), generation, epoch }).await.unwrap(), done(2));
+        assert_eq!(
+            node.write(Command::Complete { name: name.clone(), generation, epoch, holders: BTreeSet::new() }).await.unwrap(),
+            done(2)
+        );
         assert_eq!(node.write(Command::Commit { name, generation, epoch }).await.unwrap(), done(2));
     }
     let (passed, bytes) = (begin.elapsed(), folder_bytes(&cluster.folder(leader)) - before);

@@ -7,6 +7,8 @@
 //! Before it touches anything else, the process says in `from-N` which epoch it goes on from. What one that has lost the run may still
 //! complete is no epoch from then on. And its own epochs begin well above all numbers that the other may come to, so that parts and blocks
 //! of the two, in the store and at the sinks, never share a name.
+//!
+//! Where each process has a copy of the state for itself, and sees no other's claims, they are numbered from its generation on.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +29,9 @@ const MAX_BYTES: u64 = 4 << 10;
 
 /// A process that has lost a run gives up many epochs less than these before it learns of it.
 const GAP: u64 = 1000;
+
+/// Claims that a generation may come to, where each process numbers them in a copy of its own.
+const APART: u64 = 100;
 
 /// The runs that this process has claimed or begun, by the number of its claim.
 #[derive(Clone, Default)]
@@ -101,7 +106,7 @@ impl StateHome {
 
     fn claim(&self, run: RunId) -> StateResult<u64> {
         let names = self.store.list(&Paths { run }.run())?;
-        let claim = newest_claim(&names) + 1;
+        let claim = newest_claim(&names).max(self.generation.saturating_mul(APART)) + 1;
         let path = Paths { run }.claim(claim);
         // Nobody else writes these bytes at this moment.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();

@@ -29,6 +29,8 @@ pub struct StateHome {
     /// The savepoint to go back to first.
     pub from: Option<SavepointName>,
     pub allows: Allowances,
+    /// Where others go on with the run from copies of its state: what is higher for each of them, so that no two number their epochs alike.
+    pub generation: u64,
 }
 
 /// What a run may do that loses something, since whoever started it said so.
@@ -57,7 +59,7 @@ pub struct Found {
 
 impl StateHome {
     pub fn new(store: Arc<dyn Store>, every: Duration, is_fresh: bool) -> Self {
-        StateHome { store, claims: Claims::default(), every, is_fresh, from: None, allows: Allowances::default() }
+        StateHome { store, claims: Claims::default(), every, is_fresh, from: None, allows: Allowances::default(), generation: 0 }
     }
 
     /// Where it lies.
