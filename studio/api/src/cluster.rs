@@ -39,6 +39,41 @@ pub struct ControlGroup {
     /// How many voters may be lost such that nothing is.
     pub survives: u32,
     pub nodes: Vec<ControlNode>,
+    /// What the group keeps running, by name.
+    pub deployments: Vec<GroupDeployment>,
+}
+
+/// A pipeline that a control group keeps running.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct GroupDeployment {
+    pub name: String,
+    pub state: DeploymentState,
+    /// The node that leads it, or is to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub node: Option<String>,
+    /// Its newest complete epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub epoch: Option<f64>,
+    /// The nodes that hold that on their disks, and how many are to; 0 where that is not asked for.
+    pub held: u32,
+    pub replicas: u32,
+    /// Why nobody leads it, or why another node is to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub why: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentState {
+    Running,
+    /// Another node is to lead it, and has not begun to.
+    TakenOver,
+    /// Nobody can lead it at the moment.
+    Waiting,
+    Stopped,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]

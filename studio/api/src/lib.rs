@@ -38,8 +38,8 @@ pub use catalog::{Catalog, FunctionInfo, InputsInfo, KindInfo, PortInfo};
 pub use chart::{AxisKind, ChartAxis, ChartInfo, ChartMark, ChartSeries};
 pub use chart_frame::{ChartFrame, ChartFrameError};
 pub use cluster::{
-    Cluster, ClusterContact, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, ControlGroup, ControlNode, ControlPart, Happening,
-    Incident,
+    Cluster, ClusterContact, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, ControlGroup, ControlNode, ControlPart,
+    DeploymentState, GroupDeployment, Happening, Incident,
 };
 pub use document::{
     Broken, Column, Conflict, Delivery, DiffLine, DiffLineKind, Document, DocumentCause, Explanation, Finding, FindingSeverity, Graph,

@@ -7,8 +7,8 @@ use millrace_engine::wire::cluster::{self as wire, Standing};
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::JobId;
 use millrace_studio_api::{
-    Cluster, ClusterContact, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, ControlGroup, ControlNode, ControlPart, Happening,
-    Incident,
+    Cluster, ClusterContact, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, ControlGroup, ControlNode, ControlPart,
+    DeploymentState, GroupDeployment, Happening, Incident,
 };
 
 use super::News;
@@ -114,7 +114,20 @@ fn control_group(control: wire::ControlLook) -> ControlGroup {
         has_majority: control.has_majority.unwrap_or(true),
         survives: control.survives,
         nodes: control.nodes.into_iter().map(node).collect(),
+        deployments: control.deployments.into_iter().map(deployment).collect(),
     }
+}
+
+fn deployment(of: wire::DeploymentLook) -> GroupDeployment {
+    let state = match of.standing {
+        wire::DeploymentStanding::Running => DeploymentState::Running,
+        wire::DeploymentStanding::TakenOver => DeploymentState::TakenOver,
+        wire::DeploymentStanding::Waiting => DeploymentState::Waiting,
+        wire::DeploymentStanding::Stopped => DeploymentState::Stopped,
+    };
+    let held = u32::try_from(of.holders.len()).unwrap_or(u32::MAX);
+    let epoch = of.epoch.map(|epoch| epoch as f64);
+    GroupDeployment { name: of.name, state, node: of.node, epoch, held, replicas: of.replicas, why: of.why }
 }
 
 fn millis(us: i64) -> f64 {

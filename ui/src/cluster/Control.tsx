@@ -1,7 +1,7 @@
 import { Crown } from 'lucide-react';
 import type { ReactElement } from 'react';
 
-import type { ControlGroup } from '../generated/api';
+import type { ControlGroup, GroupDeployment } from '../generated/api';
 import { en } from '../text/en';
 import { inVoteOrder } from './select';
 
@@ -38,7 +38,40 @@ export function Control({ control }: { control: ControlGroup }): ReactElement {
           ))}
         </tbody>
       </table>
+      {control.deployments.length > 0 && <Deployments deployments={control.deployments} />}
       {(!led || !control.has_majority) && <p className="cluster-note warn">{led ? en.cluster.noMajority : en.cluster.nobodyLeads}</p>}
     </>
+  );
+}
+
+/** What the group keeps running, and on how many disks that is. */
+function Deployments({ deployments }: { deployments: GroupDeployment[] }): ReactElement {
+  return (
+    <table className="rows-table cluster-table packed">
+      <thead>
+        <tr>
+          <th scope="col">{en.cluster.deployment}</th>
+          <th scope="col">{en.cluster.ledBy}</th>
+          <th scope="col" title={en.cluster.replicasHelp}>
+            {en.cluster.replicas}
+          </th>
+          <td />
+        </tr>
+      </thead>
+      <tbody>
+        {deployments.map((of) => (
+          <tr key={of.name} data-deployment={of.state}>
+            <th scope="row" className="cluster-name">
+              {of.name}
+            </th>
+            <td title={of.why}>{of.state === 'running' ? of.node : en.cluster.deploymentState[of.state]}</td>
+            <td title={of.held < of.replicas ? en.cluster.underReplicated : undefined}>
+              {of.replicas > 0 && of.epoch !== undefined ? en.cluster.of(String(of.held), String(of.replicas)) : en.cluster.none}
+            </td>
+            <td>{of.state === 'waiting' ? of.why : undefined}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }

@@ -62,6 +62,7 @@ export function fakeCluster(change: Partial<Cluster> = {}): Cluster {
         { name: 'first-3f9a2c1b', address: '127.0.0.1:7400', part: 'leads' },
         { name: 'third-5d20e4f8', address: '127.0.0.1:7402', part: 'votes' },
       ],
+      deployments: [{ name: 'departures', state: 'running', node: 'first-3f9a2c1b', epoch: 412, held: 1, replicas: 2 }],
     },
     ...change,
   };

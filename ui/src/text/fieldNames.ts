@@ -49,6 +49,7 @@ export const fieldNames: Record<string, string> = {
   max_state: 'Most state',
   unaligned_after: 'Align for at most',
   on_poison: 'Rows that fail again and again',
+  replicas: 'Disks that hold each checkpoint',
   metrics: 'Metrics',
   delimiter: 'Delimiter',
   header: 'First line names the columns',
