@@ -187,6 +187,9 @@ pub struct NodeArguments {
     /// on at another node when the one that leads it is gone
     #[arg(long = "shared", value_name = "DIR")]
     pub shared: Vec<PathBuf>,
+    /// While this node leads the control group: how long another is silent before the runs that it leads are handed on
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = time, requires = "control")]
+    pub takeover_after: std::time::Duration,
     /// Where others reach this node, if that is not where it listens, as through a forwarded port: HOST:PORT
     #[arg(long, value_name = "ADDRESS")]
     pub advertise: Option<String>,

@@ -199,7 +199,8 @@ async fn control(arguments: &NodeArguments, address: &str, guard: Option<&Arc<Gu
         Credential::Certificate { identity, expected }
     };
     let ways = Arc::new(Ways::new(Arc::new(shown)));
-    ControlNode::open(data, ways, own, slots(arguments), Settings::default()).await.map(Some)
+    let settings = Settings { takeover_after: arguments.takeover_after, ..Settings::default() };
+    ControlNode::open(data, ways, own, slots(arguments), settings).await.map(Some)
 }
 
 fn failed(error: &ControlError) -> u8 {

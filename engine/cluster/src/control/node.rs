@@ -53,7 +53,8 @@ pub struct ControlNode {
 impl ControlNode {
     /// Opens the log within a node's data. `own` is how the others reach it, `slots` of how many tasks of each operator it takes part.
     pub async fn open(data: &Path, ways: Arc<Ways>, own: Peer, slots: u32, settings: Settings) -> Result<ControlNode, ControlError> {
-        let takeover_after = settings.takeover_after;
+        // Shorter, and a busy machine would do.
+        let takeover_after = settings.takeover_after.max(Duration::from_millis(500));
         let group = ControlGroup::open(&data.join(FOLDER), ways.clone(), settings).await?;
         let (replicas, leading, leaves) = (Arc::new(Replicas::within(data)), Leading::default(), Arc::default());
         Ok(ControlNode { group, own, slots, ways, replicas, leading, takeover_after, leaves })

@@ -107,6 +107,7 @@ pub async fn lead_in_place(
     replicas: u32,
 ) -> Result<(RunLedger, String), Diagnostic> {
     let name = place.deployment.clone().unwrap_or_else(|| name_of(&deployment.name));
+    check_name(&name)?;
     let source = source_of(deployment, place, replicas);
     let options = &deployment.options;
     let led = match place.handed {
@@ -130,12 +131,7 @@ pub async fn deploy(host: &Shared, deployment: Deployment) -> Result<Reply, Diag
     };
     files_at(host, &place).await?;
     let name = place.deployment.clone().unwrap_or_else(|| name_of(&deployment.name));
-    if !is_name(&name) {
-        return Err(refused(
-            &format!("`{name}` is no name of a deployment"),
-            "write letters, digits, `-` and `_`, 64 at most: --name NAME",
-        ));
-    }
+    check_name(&name)?;
     let known = control.group().read(|agreed| agreed.deployments().get(&name).cloned());
     // How many replicas there are to be shows when it is read.
     let source = source_of(&deployment, &place, 2);
@@ -157,6 +153,13 @@ pub async fn deploy(host: &Shared, deployment: Deployment) -> Result<Reply, Diag
         write(Command::Desire { name: name.clone(), generation, desired: Desired::Running }).await?;
     }
     Ok(Reply::Deployed { deployment: name })
+}
+
+fn check_name(name: &str) -> Result<(), Diagnostic> {
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(refused(&format!("`{name}` is no name of a deployment"), "write letters, digits, `-` and `_`, 64 at most: --name NAME"))
 }
 
 /// Whether somebody may begin a deployment, or change it, by its name.

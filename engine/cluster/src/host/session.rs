@@ -337,15 +337,19 @@ impl Session {
 
     async fn stage(
         &self,
-        deployment: Deployment,
+        mut deployment: Deployment,
         files: Option<Arc<Files>>,
         folder: &str,
         inputs: &[InputFile],
     ) -> Result<Reply, Diagnostic> {
         let slot = self.slot()?;
         let job = self.host.job_id();
-        let place = match (&deployment.options.place, files) {
-            (Some(place), None) => Place::Shared(keeper::files_at(&self.host, place).await?),
+        let place = match (&mut deployment.options.place, files) {
+            (Some(place), None) => {
+                // To whom a run is handed the log says, and no client.
+                place.handed = None;
+                Place::Shared(keeper::files_at(&self.host, place).await?)
+            }
             (_, files) => self.place(files, folder, inputs).await?,
         };
         let wanted = place.staging().map(|staging| staging.wanted()).unwrap_or_default();
