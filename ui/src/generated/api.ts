@@ -288,7 +288,11 @@ has_majority: boolean,
 /**
  * How many voters may be lost such that nothing is.
  */
-survives: number, nodes: Array<ControlNode>, };
+survives: number, nodes: Array<ControlNode>, 
+/**
+ * What the group keeps running, by name.
+ */
+deployments: Array<GroupDeployment>, };
 
 export type ControlNode = { 
 /**
@@ -306,6 +310,8 @@ export type ControlPart = "leads" | "votes" | "follows";
  * How often a row counts, whatever crashes. The weakest comes last.
  */
 export type Delivery = "exactly_once" | "at_least_once" | "at_most_once" | "best_effort" | "begins_anew";
+
+export type DeploymentState = "running" | "taken_over" | "waiting" | "stopped";
 
 export type DiffLine = { kind: DiffLineKind, 
 /**
@@ -572,6 +578,27 @@ columns?: Array<Column>,
  * `append`, `upsert by origin`, `retract`.
  */
 mode: string, };
+
+/**
+ * A pipeline that a control group keeps running.
+ */
+export type GroupDeployment = { name: string, state: DeploymentState, 
+/**
+ * The node that leads it, or is to.
+ */
+node?: string, 
+/**
+ * Its newest complete epoch.
+ */
+epoch?: number, 
+/**
+ * The nodes that hold that on their disks, and how many are to; 0 where that is not asked for.
+ */
+held: number, replicas: number, 
+/**
+ * Why nobody leads it, or why another node is to.
+ */
+why?: string, };
 
 /**
  * What a crash does to the rows between a source and a sink.
