@@ -67,8 +67,9 @@ pub async fn call(group: Weak<Inner>, settings: Settings) {
             continue;
         }
         // Alone, it need not wait for anybody.
-        if look.voters() > 1 && Instant::now() < since + patience {
-            next = since + patience;
+        let due = inner.quiet_until().map_or(since + patience, |quiet| quiet.max(since + patience));
+        if look.voters() > 1 && Instant::now() < due {
+            next = due;
             continue;
         }
         if inner.raft.trigger().elect().await.is_err() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use openraft::error::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
@@ -25,6 +25,9 @@ use crate::tend::promoted;
 /// How long whoever leads is waited for before it is looked anew who leads.
 const FORWARD_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a node calls no election that has moved, while it says so. Then it may be that nobody leads since most have moved.
+const QUIET_FOR: Duration = Duration::from_secs(5);
+
 /// From one try to the next.
 const AGAIN_AFTER: Duration = Duration::from_millis(40);
 
@@ -41,8 +44,16 @@ pub(crate) struct Inner {
     machine: Machine,
     transport: Arc<dyn Transport>,
     settings: Settings,
+    /// Until when it calls no election, if it has moved.
+    quiet: OnceLock<Instant>,
     /// What goes on beside: votes are given to nodes that lack one, and elections called.
     beside: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Inner {
+    pub(crate) fn quiet_until(&self) -> Option<Instant> {
+        self.quiet.get().copied()
+    }
 }
 
 impl Drop for Inner {
@@ -71,7 +82,7 @@ impl ControlGroup {
         let (id, machine) = (own_id(folder)?, Machine::open(folder)?);
         let raft = Raft::new(id, config, Ways(transport.clone()), log, machine.clone()).await.map_err(|error| ended(&error))?;
         let of_them = settings.clone();
-        let inner = Inner { id, raft, heard: Heard::now(), machine, transport, settings, beside: Mutex::default() };
+        let inner = Inner { id, raft, heard: Heard::now(), machine, transport, settings, quiet: OnceLock::new(), beside: Mutex::default() };
         let group = ControlGroup { inner: Arc::new(inner) };
         let tending = tokio::spawn(tend(Arc::downgrade(&group.inner), of_them.tend_every));
         let calling = tokio::spawn(call(Arc::downgrade(&group.inner), of_them));
@@ -134,6 +145,8 @@ impl ControlGroup {
         if look.node(self.inner.id).is_some_and(|node| node.peer == own) {
             return Ok(());
         }
+        // Whoever leads calls it where it was, and it hears nothing: to call elections for that would depose one after the other, and it would win none.
+        self.inner.quiet.get_or_init(|| Instant::now() + QUIET_FOR);
         match self.admit_here(self.inner.id, own.clone()).await {
             Ok(()) => return Ok(()),
             Err(NotHere::Ended(error)) => return Err(error),
