@@ -324,10 +324,12 @@ impl Keeper {
 
     /// Begins what the log says is this node's to lead, and does not run here.
     fn begin(&mut self) {
-        if self.control.leaves() {
+        self.runs.retain(|_, kept| !kept.running.is_finished());
+        let look = self.group().look();
+        // A node that has just started does not know yet what became of its runs.
+        if self.control.leaves() || look.leader.is_none() || look.has_majority == Some(false) {
             return;
         }
-        self.runs.retain(|_, kept| !kept.running.is_finished());
         let is_mine = |known: &Agreed| {
             let led = known.led.as_ref().filter(|_| known.handed.is_none());
             let is_to = known.handed.as_ref().is_some_and(|handed| handed.to == self.control.name());

@@ -241,11 +241,8 @@ impl Store for Writing {
     }
 
     fn remove_folder(&self, path: &str) -> StateResult<()> {
-        match self.store.list(path)?.is_empty() {
-            true => self.store.remove_folder(path),
-            // Something in it is being read.
-            false => Ok(()),
-        }
+        // Something in it is being read, if it is not.
+        if self.store.list(path)?.is_empty() { self.store.remove_folder(path) } else { Ok(()) }
     }
 }
 
