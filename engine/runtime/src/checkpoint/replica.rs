@@ -3,6 +3,7 @@
 //! All here works on stores alone, wherever they are, and blocks. A manifest is copied last and removed first: what is there without one is nothing.
 
 use std::collections::BTreeSet;
+use std::thread;
 
 use millrace_state::checkpoint::{MAX_MANIFEST_BYTES, Manifest, Paths, RunId};
 use millrace_state::snapshot::{MAX_PART_BYTES, TaskPart};
@@ -25,22 +26,50 @@ pub fn copy_epoch(from: &dyn Store, to: &dyn Store, (run, epoch): EpochOf, live:
     let bytes = from.get(&path, MAX_MANIFEST_BYTES)?.ok_or_else(|| missing(&path))?;
     let manifest = Manifest::decode(&bytes, &path)?;
     let live: Vec<EpochOf> = live.iter().copied().chain([(run, epoch)]).collect();
-    let is_there = to.get(&path, MAX_MANIFEST_BYTES)?.as_deref() == Some(&bytes);
+    let there = to.get(&path, MAX_MANIFEST_BYTES)?;
     forget_others(to, &live)?;
-    if is_there {
+    if there.as_deref() == Some(&bytes) {
         return Ok(());
     }
-    // Whatever stands there under the number is not this epoch.
-    to.remove(&path)?;
-    let there: BTreeSet<String> = to.list(&paths.blocks())?.into_iter().collect();
-    for block in manifest.blocks().into_iter().filter(|block| !there.contains(*block)) {
-        copy(from, to, &paths.block(block), MAX_PART_BYTES)?;
+    if there.is_some() {
+        // Whatever stands there under the number is not this epoch.
+        to.remove(&path)?;
     }
-    for entry in &manifest.parts {
-        copy(from, to, &paths.part(epoch, &entry.task), entry.bytes.min(MAX_PART_BYTES))?;
+    let mut blocks: Vec<&str> = manifest.blocks().into_iter().collect();
+    if !blocks.is_empty() {
+        let there: BTreeSet<String> = to.list(&paths.blocks())?.into_iter().collect();
+        blocks.retain(|block| !there.contains(*block));
     }
+    each(&blocks, |block| copy(from, to, &paths.block(block), MAX_PART_BYTES))?;
+    each(&manifest.parts, |entry| copy(from, to, &paths.part(epoch, &entry.task), entry.bytes.min(MAX_PART_BYTES)))?;
     to.put(&paths.begun(), &[])?;
     to.put(&path, &bytes)
+}
+
+/// Files that are under way at once: each waits for the other end, and for a disk.
+const AT_ONCE: usize = 8;
+
+/// Does something with each of these, some beside others.
+///
+/// # Errors
+/// One of those that there were.
+fn each<T: Sync>(of: &[T], work: impl Fn(&T) -> StateResult<()> + Sync) -> StateResult<()> {
+    let lanes = of.len().min(AT_ONCE);
+    if lanes < 2 {
+        return of.iter().try_for_each(work);
+    }
+    let lane = |number: usize| of.iter().skip(number).step_by(lanes).try_for_each(&work);
+    let lane = &lane;
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..lanes).map(|number| scope.spawn(move || lane(number))).collect();
+        let done = running.into_iter().map(|lane| lane.join().unwrap_or_else(|_| Err(panicked())));
+        // All of them have ended before the first error is told.
+        done.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+fn panicked() -> StateError {
+    StateError::damaged("an epoch", "copying it panicked")
 }
 
 fn copy(from: &dyn Store, to: &dyn Store, path: &str, most_bytes: u64) -> StateResult<()> {
@@ -54,17 +83,23 @@ fn forget_others(store: &dyn Store, live: &[EpochOf]) -> StateResult<()> {
         let paths = Paths { run };
         let of_run: Vec<u64> = live.iter().filter(|(of, _)| *of == run).map(|(_, epoch)| *epoch).collect();
         for epoch in epochs_of(store, run)?.into_iter().filter(|epoch| !of_run.contains(epoch)) {
-            forget_epoch(store, run, epoch)?;
+            // The manifest first: what is left of an epoch without it is nothing.
+            store.remove(&paths.manifest(epoch))?;
+            let folder = paths.epoch(epoch);
+            each(&store.list(&folder)?, |name| store.remove(&format!("{folder}/{name}")))?;
+            store.remove_folder(&folder)?;
         }
-        let mut needed = BTreeSet::new();
+        let mut blocks = store.list(&paths.blocks())?;
         for epoch in &of_run {
+            if blocks.is_empty() {
+                break;
+            }
             if let Some(manifest) = read_manifest(store, &paths.manifest(*epoch))? {
-                needed.extend(manifest.blocks().into_iter().map(str::to_owned));
+                let needed = manifest.blocks();
+                blocks.retain(|block| !needed.contains(block.as_str()));
             }
         }
-        for block in store.list(&paths.blocks())?.into_iter().filter(|block| !needed.contains(block)) {
-            store.remove(&paths.block(&block))?;
-        }
+        each(&blocks, |block| store.remove(&paths.block(block)))?;
         if of_run.is_empty() {
             store.remove_folder(&paths.blocks())?;
             for name in store.list(&paths.run())? {
