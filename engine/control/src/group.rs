@@ -147,10 +147,11 @@ impl ControlGroup {
         }
         // Whoever leads calls it where it was, and it hears nothing: to call elections for that would depose one after the other, and it would win none.
         self.inner.quiet.get_or_init(|| Instant::now() + QUIET_FOR);
-        match self.admit_here(self.inner.id, own.clone()).await {
-            Ok(()) => return Ok(()),
-            Err(NotHere::Ended(error)) => return Err(error),
-            Err(NotHere::Leads(_) | NotHere::Later(_)) => {}
+        // One that led when it ended takes itself for the leader at first, and waits for a majority that has another one.
+        match timeout(FORWARD_PATIENCE, self.admit_here(self.inner.id, own.clone())).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(NotHere::Ended(error))) => return Err(error),
+            Ok(Err(NotHere::Leads(_) | NotHere::Later(_))) | Err(_) => {}
         }
         let mut result = Err(ControlError::NotInGroup);
         for other in look.nodes.iter().filter(|node| node.id != self.inner.id) {

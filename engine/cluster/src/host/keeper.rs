@@ -29,6 +29,9 @@ use crate::replica::is_name;
 /// From one look at the log to the next.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How soon a run that could not begin is begun again, if it still is this node's.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
 /// How long a node that could not lead a run is not asked again.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(15);
 
@@ -423,7 +426,11 @@ async fn run(
     let client = EngineClient::new(client, Disk::Shared);
     let job = match begun(host, &client, deployment).await {
         Ok(job) => job,
-        Err(why) => return decline(control, name, generation, why).await,
+        Err(why) => {
+            decline(control, name, generation, why).await;
+            // This node may be behind the log, and not know yet that it is not to.
+            return sleep(AGAIN_AFTER).await;
+        }
     };
     tracing::info!(name, job = job.0, "a deployment runs on this node");
     let mut drains = false;
