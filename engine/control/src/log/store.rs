@@ -1,21 +1,22 @@
 //! The log as Raft asks for it.
 
 use std::fmt::Debug;
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::ops::RangeBounds;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use millrace_state::store::DiskLock;
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{ErrorSubject, ErrorVerb, LogState, OptionalSend, RaftLogReader};
 use tokio::sync::{mpsc, oneshot};
 
 use super::records::{Known, Record};
 use super::segments::Segments;
-use super::writer::{QUEUE, Write, Written, write_all};
+use super::writer::{QUEUE, Write, Writer, Written};
 use crate::config::{Entry, LogId, StorageError, Types, Vote};
 use crate::error::{ControlError, ControlResult};
+use crate::place::Place;
+use crate::time;
 
 /// Entries that are read at once to be sent, in bytes of their payload: one message has to hold them as JSON.
 const READ_BYTES: usize = 256 << 10;
@@ -28,21 +29,28 @@ pub struct LogStore {
 }
 
 impl LogStore {
-    /// Opens the log in a folder, which has to be there, and holds the folder until all is written and nobody has the log any more.
+    /// Opens the log in a folder, which has to be there, and holds the folder until all is written and nobody has the log any more. A file of the log
+    /// that is longer than `segment_bytes` is not written to any more.
     ///
     /// # Errors
     /// If another process holds it, or what is there is damaged.
-    pub fn open(folder: &Path) -> ControlResult<LogStore> {
-        let lock = lock(folder)?;
-        let (segments, known) = Segments::open(folder)?;
+    pub fn open(place: &Place, segment_bytes: u64) -> ControlResult<LogStore> {
+        let lock = lock(place)?;
+        let (segments, known) = Segments::open(place, segment_bytes)?;
         let (queue, writes) = mpsc::channel(QUEUE);
-        let thread = std::thread::Builder::new().name("millrace-raft-log".to_owned());
-        let writing = move || {
-            write_all(segments, writes);
-            drop(lock);
-        };
-        thread.spawn(writing).map_err(ControlError::io(folder))?;
+        let writer = Writer::new(segments, lock);
+        if time::is_simulated() {
+            time::spawn(writer.run_beside(writes));
+        } else {
+            let thread = std::thread::Builder::new().name("millrace-raft-log".to_owned());
+            thread.spawn(move || writer.run(writes)).map_err(ControlError::io(&place.folder))?;
+        }
         Ok(LogStore { known: Arc::new(Mutex::new(known)), queue })
+    }
+
+    /// A look at what it holds.
+    pub fn view(&self) -> LogView {
+        LogView(self.known.clone())
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -61,14 +69,20 @@ impl LogStore {
     }
 }
 
-fn lock(folder: &Path) -> ControlResult<File> {
-    let path = folder.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(ControlError::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ControlError::InUse { path: folder.to_owned() }),
-        Err(TryLockError::Error(cause)) => Err(ControlError::io(&path)(cause)),
+/// A look at what a log holds, which does not hold it open.
+#[derive(Debug, Clone)]
+pub struct LogView(Arc<Mutex<Known>>);
+
+impl LogView {
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn lock(place: &Place) -> ControlResult<DiskLock> {
+    let path = place.path("lock");
+    let lock = place.disk.lock(&path).map_err(ControlError::io(&path))?;
+    lock.ok_or_else(|| ControlError::InUse { path: place.folder.clone() })
 }
 
 fn failed(subject: ErrorSubject<u64>) -> impl FnOnce(io::Error) -> StorageError {

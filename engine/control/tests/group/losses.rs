@@ -22,6 +22,7 @@ fn settings() -> Settings {
         snapshot_after: 40,
         write_patience: Duration::from_millis(700),
         tend_every: Duration::from_millis(50),
+        ..Settings::default()
     }
 }
 
