@@ -82,6 +82,11 @@ impl ControlGroup {
         // First of all: it holds the folder for this process.
         let log = LogStore::open(&place, settings.segment_bytes)?;
         let (id, machine) = (own_id(&place)?, Machine::open(&place)?);
+        let (purged, applied) = (log.view().look(|known| known.head.purged), machine.look_at(|last, _| last));
+        if purged.is_some_and(|purged| applied.is_none_or(|applied| applied.index < purged.index)) {
+            return Err(ControlError::damaged(&place.folder, "what has gone from the log is in no snapshot"));
+        }
+        let log = log.behind(machine.on_disk());
         let view = log.view();
         let raft = Raft::new(id, config, Ways(transport.clone()), log, machine.clone()).await.map_err(|error| ended(&error))?;
         let of_them = settings.clone();

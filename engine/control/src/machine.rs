@@ -10,6 +10,7 @@ use millrace_state::frame::{self, FrameKind};
 use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, ErrorSubject, ErrorVerb, OptionalSend, RaftSnapshotBuilder, Snapshot};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::config::{Entry, LogId, SnapshotMeta, StorageError, StoredMembership, Types};
 use crate::control::{Answer, Control};
@@ -39,11 +40,20 @@ struct Kept {
     control: Control,
 }
 
+/// How far the snapshot on disk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDisk {
+    Upto(Option<LogId>),
+    /// The next one could not be written: none will be.
+    Failed,
+}
+
 /// The agreed state of one node. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Machine {
     applied: Arc<Mutex<Applied>>,
     kept: Arc<tokio::sync::Mutex<Option<Kept>>>,
+    on_disk: Arc<watch::Sender<OnDisk>>,
     place: Place,
 }
 
@@ -53,7 +63,13 @@ impl Machine {
         let bytes = place.read(FILE, MOST_BYTES)?;
         let kept = bytes.map(|bytes| read(&bytes).map_err(|how| ControlError::damaged(&place.path(FILE), how))).transpose()?;
         let applied = kept.clone().map(Kept::applied).unwrap_or_default();
-        Ok(Machine { applied: Arc::new(Mutex::new(applied)), kept: Arc::new(kept.into()), place: place.clone() })
+        let on_disk = Arc::new(watch::Sender::new(OnDisk::Upto(applied.last)));
+        Ok(Machine { applied: Arc::new(Mutex::new(applied)), kept: Arc::new(kept.into()), on_disk, place: place.clone() })
+    }
+
+    /// Tells how far the snapshot on disk goes.
+    pub fn on_disk(&self) -> watch::Receiver<OnDisk> {
+        self.on_disk.subscribe()
     }
 
     fn applied(&self) -> MutexGuard<'_, Applied> {
@@ -80,7 +96,9 @@ impl Machine {
         }
         let (place, writing) = (self.place.clone(), kept.clone());
         let written = time::blocking(move || place.replace(FILE, &frame::enclose(KIND, &serde_json::to_vec(&writing)?))).await;
-        written.and_then(|written| written).map_err(failed)?;
+        let written = written.and_then(|written| written);
+        self.on_disk.send_replace(if written.is_ok() { OnDisk::Upto(kept.meta.last_log_id) } else { OnDisk::Failed });
+        written.map_err(failed)?;
         *current = Some(kept);
         Ok(())
     }

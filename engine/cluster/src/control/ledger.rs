@@ -10,12 +10,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use millrace_control::ControlError;
 use millrace_control::control::{Answer, Claim, Command, Desired, EpochId, Generation, Refusal, Source};
+use millrace_control::time::{draw, sleep};
 use millrace_model::Diagnostic;
 use millrace_runtime::ledger::{Fenced, Ledger};
 use millrace_state::checkpoint::RunId;
 use millrace_wire::codes;
 use millrace_wire::figures::RunState;
-use tokio::time::sleep;
 
 use super::{ControlNode, code};
 
@@ -43,7 +43,7 @@ impl RunLedger {
         may_rewind: bool,
     ) -> Result<RunLedger, Diagnostic> {
         let source = Source { text: text.to_owned(), parameters: parameters.iter().cloned().collect::<BTreeMap<_, _>>() };
-        let claim = Claim { node: node.name().to_owned(), nonce: rand::random(), may_rewind };
+        let claim = Claim { node: node.name().to_owned(), nonce: draw(), may_rewind };
         let generation = led(node, &name, source, claim).await.map_err(|why| not_led(&name, why))?;
         Ok(RunLedger { node: node.clone(), name, generation: AtomicU64::new(generation.0) })
     }
@@ -90,7 +90,7 @@ impl Ledger for RunLedger {
     /// By a generation of its own: epochs of one only grow.
     async fn rewind(&self) -> Result<(), Fenced> {
         let (name, generation) = (self.name.clone(), self.generation());
-        let claim = Claim { node: self.node.name().to_owned(), nonce: rand::random(), may_rewind: true };
+        let claim = Claim { node: self.node.name().to_owned(), nonce: draw(), may_rewind: true };
         let led = self.enter(Command::Lead { name, generation, claim }).await?;
         self.generation.store(led.0, Ordering::Release);
         Ok(())

@@ -49,7 +49,12 @@ impl ControlNode {
         settings: Settings,
     ) -> Result<ControlNode, ControlError> {
         let group = ControlGroup::open(&data.join(FOLDER), ways, settings).await?;
-        Ok(ControlNode { group, own, slots })
+        Ok(ControlNode::of(group, own, slots))
+    }
+
+    /// The part of a node whose log is open.
+    pub const fn of(group: ControlGroup, own: Peer, slots: u32) -> ControlNode {
+        ControlNode { group, own, slots }
     }
 
     pub const fn group(&self) -> &ControlGroup {

@@ -125,6 +125,8 @@ impl Segments {
         let Some(purged) = self.head.purged.map(|purged| purged.index) else { return Ok(()) };
         while let Some(oldest) = self.closed.front().copied().filter(|segment| segment.highest.is_none_or(|highest| highest <= purged)) {
             self.place.disk.remove_file(&self.place.path(&name(oldest.number)))?;
+            // Before the next goes: a crash that brought back an older one alone would leave a gap, which is damage.
+            self.place.disk.sync_folder(&self.place.folder)?;
             self.closed.pop_front();
         }
         Ok(())

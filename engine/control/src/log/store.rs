@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use millrace_state::store::DiskLock;
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{ErrorSubject, ErrorVerb, LogState, OptionalSend, RaftLogReader};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::records::{Known, Record};
 use super::segments::Segments;
 use super::writer::{QUEUE, Write, Writer, Written};
 use crate::config::{Entry, LogId, StorageError, Types, Vote};
 use crate::error::{ControlError, ControlResult};
+use crate::machine::OnDisk;
 use crate::place::Place;
 use crate::time;
 
@@ -25,6 +26,8 @@ const READ_BYTES: usize = 256 << 10;
 #[derive(Debug, Clone)]
 pub struct LogStore {
     known: Arc<Mutex<Known>>,
+    /// What goes from the log has to be in the snapshot on disk; none if nobody keeps one.
+    snapshots: Option<watch::Receiver<OnDisk>>,
     queue: mpsc::Sender<Write>,
 }
 
@@ -45,7 +48,29 @@ impl LogStore {
             let thread = std::thread::Builder::new().name("millrace-raft-log".to_owned());
             thread.spawn(move || writer.run(writes)).map_err(ControlError::io(&place.folder))?;
         }
-        Ok(LogStore { known: Arc::new(Mutex::new(known)), queue })
+        Ok(LogStore { known: Arc::new(Mutex::new(known)), snapshots: None, queue })
+    }
+
+    /// The same log, of which nothing goes before it is in a snapshot on disk.
+    ///
+    /// Raft has entries go as soon as it hands a leader's snapshot over to be installed. A crash between would leave a node without them, and with the
+    /// state of long before.
+    #[must_use]
+    pub fn behind(self, snapshots: watch::Receiver<OnDisk>) -> LogStore {
+        LogStore { snapshots: Some(snapshots), ..self }
+    }
+
+    async fn in_snapshot(&self, upto: LogId) -> io::Result<()> {
+        let Some(mut snapshots) = self.snapshots.clone() else { return Ok(()) };
+        let is_known = |on_disk: &OnDisk| match on_disk {
+            OnDisk::Upto(last) => last.is_some_and(|last| last.index >= upto.index),
+            OnDisk::Failed => true,
+        };
+        match snapshots.wait_for(is_known).await.map(|on_disk| *on_disk) {
+            Ok(OnDisk::Upto(_)) => Ok(()),
+            Ok(OnDisk::Failed) => Err(io::Error::other("the snapshot could not be written that these entries are in")),
+            Err(_) => Err(io::Error::other("the log is closed")),
+        }
     }
 
     /// A look at what it holds.
@@ -171,6 +196,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), StorageError> {
+        self.in_snapshot(upto).await.map_err(failed(ErrorSubject::Logs))?;
         self.known().take(Record::Purge(upto));
         self.write(Record::Purge(upto)).await.map_err(failed(ErrorSubject::Logs))
     }

@@ -4,14 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use openraft::entry::RaftEntry;
+use openraft::storage::RaftLogStorage;
 use openraft::{CommittedLeaderId, EntryPayload};
 use proptest::prelude::*;
+use tokio::sync::watch;
 
 use super::records::{Known, Record};
 use super::segments::Segments;
+use super::store::LogStore;
 use crate::config::{Entry, LogId, Vote};
 use crate::control::{Command, Generation, Source};
 use crate::error::{ControlError, ControlResult};
+use crate::machine::OnDisk;
 use crate::place::Place;
 
 const SEGMENT_BYTES: u64 = 1 << 20;
@@ -152,6 +156,26 @@ fn a_segment_that_was_only_begun_is_begun_again() {
     segments.write(&[entries(3..4)]).unwrap();
     drop(segments);
     assert_eq!((reopened(folder.path()).last(), files(folder.path()).len()), (Some(log_id(3)), 1));
+}
+
+#[tokio::test]
+async fn nothing_goes_from_the_log_before_it_is_in_a_snapshot_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = LogStore::open(&Place::on_system(folder.path()), SEGMENT_BYTES).unwrap();
+    let on_disk = watch::Sender::new(OnDisk::Upto(Some(log_id(4))));
+    let mut log = log.behind(on_disk.subscribe());
+    log.purge(log_id(4)).await.unwrap();
+    let mut later = log.clone();
+    let purging = tokio::spawn(async move { later.purge(log_id(9)).await });
+    // It waits: the snapshot of these entries is not there yet.
+    tokio::task::yield_now().await;
+    assert!(!purging.is_finished());
+    assert_eq!(log.view().look(|known| known.head.purged), Some(log_id(4)));
+    on_disk.send_replace(OnDisk::Upto(Some(log_id(9))));
+    purging.await.unwrap().unwrap();
+    assert_eq!(log.view().look(|known| known.head.purged), Some(log_id(9)));
+    on_disk.send_replace(OnDisk::Failed);
+    assert!(log.purge(log_id(12)).await.is_err(), "there will be no snapshot");
 }
 
 #[derive(Debug, Clone)]

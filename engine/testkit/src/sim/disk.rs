@@ -170,6 +170,15 @@ impl SimDisk {
         (state.calls, state.failed)
     }
 
+    /// From now on calls fail so, counted from here on.
+    pub fn trouble(&self, faults: Faults) {
+        let mut state = self.lock();
+        let calls = state.calls;
+        let later = |spell: Spell| Spell { from: spell.from + calls, until: spell.until + calls, ..spell };
+        let spells = faults.spells.into_iter().map(later).collect();
+        state.faults = Faults { crash_at: faults.crash_at.map(|at| at + calls), spells };
+    }
+
     /// No call fails any more.
     pub fn calm(&self) {
         self.lock().faults = Faults::default();
