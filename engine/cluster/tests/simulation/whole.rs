@@ -145,12 +145,12 @@ async fn begin(drawn: &Drawn, around: Around) -> Result<JobHandle, RunError> {
 }
 
 /// How long a run takes that has none of this: long enough for something to befall it, and not so long that nothing but waiting is simulated.
-const LENGTH: RangeInclusive<Duration> = Duration::from_millis(60)..=Duration::from_millis(1_500);
+const LENGTH: RangeInclusive<Duration> = Duration::from_millis(25)..=Duration::from_millis(1_200);
 
 /// A run, with the rows and counts that it has alone and without faults.
 fn draw(seed: u64, chance: &mut Chance) -> Result<(Drawn, Answer), String> {
     let mut last = None;
-    for further in 0..12 {
+    for further in 0..4 {
         let drawn = Drawn::of_seed(seed + further, chance);
         let (answer, length) = reference(&drawn, chance.draw())?;
         let is_it = LENGTH.contains(&length);
@@ -252,12 +252,16 @@ async fn through(
     story: &mut Story,
 ) -> Result<JobOutcome, String> {
     let fleet = &cluster.fleet;
+    // Faults before there is a run befall a group alone.
+    while cluster.lives.load(Ordering::Relaxed) == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
     for _ in 0..fleet.world.chance(|chance| chance.between(8, 24)) {
         disturb(cluster);
         let pause = fleet.world.chance(|chance| match chance.below(12) {
             0 => chance.between(3_000, 12_000),
             1 | 2 => chance.between(200, 1_500),
-            _ => chance.between(1, 40),
+            _ => chance.between(1, 14),
         });
         if let Ok(ended) = timeout(Duration::from_millis(pause), &mut running).await {
             return ended.map_err(|_| "whoever leads is gone".to_owned())?;
@@ -326,24 +330,24 @@ fn disturb(cluster: &Arc<Cluster>) {
             let machine = draw(WORKERS);
             team.into_iter().for_each(|team| team.lose(machine));
         }
-        6..11 => {
+        6..12 => {
             let machine = draw(WORKERS);
             team.into_iter().for_each(|team| team.break_connection(machine));
         }
         // One way alone.
-        11 | 12 => {
+        12 | 13 => {
             let (there, machine) = (draw(2) == 0, place(draw(WORKERS)));
             net.turn(|weather| weather.cut.extend([if there { (LEADER, machine) } else { (machine, LEADER) }]));
         }
-        13 => {
+        14 => {
             let alone = draw(CONTROL);
             let others = (0..CONTROL).chain((0..WORKERS).map(place));
             let cut = others.flat_map(|other| [(alone, other), (other, alone)]).collect::<BTreeSet<_>>();
             net.turn(|weather| weather.cut.extend(cut));
         }
-        14 => net.turn(|weather| weather.loses = 3 + draw(8) as u64),
-        15 => net.turn(|weather| weather.slow = Duration::from_millis(1 + draw(300) as u64)),
-        16 => net.turn(|weather| weather.doubles = 2 + draw(6) as u64),
+        15 => net.turn(|weather| weather.loses = 3 + draw(8) as u64),
+        16 => net.turn(|weather| weather.slow = Duration::from_millis(1 + draw(300) as u64)),
+        17 => net.turn(|weather| weather.doubles = 2 + draw(6) as u64),
         _ => net.turn(|weather| *weather = Weather { doubles: weather.doubles, ..Weather::default() }),
     }
 }
@@ -421,7 +425,8 @@ async fn life(cluster: &Arc<Cluster>, drawn: &Drawn, host: &Host) -> Option<Resu
             job.stop(StopMode::Abort);
             None
         }
-        outcome = job.wait() => Some(Ok(outcome)),
+        // Whoever is dead has told nobody.
+        outcome = job.wait() => (!host.process.is_over()).then_some(Ok(outcome)),
     }
 }
 
