@@ -28,6 +28,7 @@ openraft::declare_raft_types!(
         R = Option<Answer>,
         NodeId = NodeId,
         Node = Peer,
+        AsyncRuntime = crate::time::Runtime,
 );
 
 pub type LogId = openraft::LogId<NodeId>;
@@ -48,6 +49,12 @@ pub struct Settings {
     pub election_max: Duration,
     /// Entries after which the state is written whole, and the log before it goes.
     pub snapshot_after: u64,
+    /// Entries that stay when the state was written whole, so that a follower that was away for a moment needs no snapshot.
+    pub kept_entries: u64,
+    /// Bytes of a snapshot in one message. As JSON each takes up to four.
+    pub snapshot_piece: u64,
+    /// A file of the log that is longer is not written to any more.
+    pub segment_bytes: u64,
     /// How long a command may take, forwarding and elections included.
     pub write_patience: Duration,
     /// From one look of the leader at who may vote to the next.
@@ -63,6 +70,9 @@ impl Default for Settings {
             election_min: Duration::from_millis(300),
             election_max: Duration::from_millis(500),
             snapshot_after: 1_000,
+            kept_entries: 200,
+            snapshot_piece: 128 << 10,
+            segment_bytes: 1 << 20,
             write_patience: Duration::from_secs(3),
             tend_every: Duration::from_millis(250),
             takeover_after: Duration::from_secs(3),
@@ -70,14 +80,10 @@ impl Default for Settings {
     }
 }
 
-/// Entries that stay when the state was written whole, so that a follower that was away for a moment needs no snapshot.
-const KEPT_ENTRIES: u64 = 200;
 /// A follower that lacks more is sent a snapshot.
 const MOST_LAG: u64 = 1_000;
 /// Entries in one message: each may be a pipeline of 1 MiB, and the transport bounds a message.
 const MOST_ENTRIES: u64 = 64;
-/// Bytes of a snapshot in one message. As JSON each takes up to four.
-const SNAPSHOT_PIECE: u64 = 128 << 10;
 const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Settings {
@@ -91,10 +97,10 @@ impl Settings {
             // We call elections ourselves: see `elect`.
             enable_elect: false,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after),
-            max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+            max_in_snapshot_log_to_keep: self.kept_entries,
             replication_lag_threshold: MOST_LAG,
             max_payload_entries: MOST_ENTRIES,
-            snapshot_max_chunk_size: SNAPSHOT_PIECE,
+            snapshot_max_chunk_size: self.snapshot_piece,
             install_snapshot_timeout: ms(SNAPSHOT_PATIENCE),
             ..Config::default()
         };

@@ -7,23 +7,22 @@ use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use openraft::raft::{AppendEntriesResponse, VoteResponse};
-use rand::Rng;
-use tokio::time::{Instant, sleep_until};
 
 use crate::config::{NodeId, Settings};
 use crate::group::Inner;
 use crate::look::GroupLook;
+use crate::time::{Moment, draw_part, sleep_until};
 
 /// How soon a node looks again that has nothing to call for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// When a node last heard of somebody who leads, or whom it has given its vote.
 #[derive(Debug)]
-pub struct Heard(Mutex<Instant>);
+pub struct Heard(Mutex<Moment>);
 
 impl Heard {
     pub fn now() -> Heard {
-        Heard(Mutex::new(Instant::now()))
+        Heard(Mutex::new(Moment::now()))
     }
 
     pub fn appended(&self, answer: &AppendEntriesResponse<NodeId>) {
@@ -40,10 +39,10 @@ impl Heard {
     }
 
     pub fn again(&self) {
-        *self.at() = Instant::now();
+        *self.at() = Moment::now();
     }
 
-    fn at(&self) -> std::sync::MutexGuard<'_, Instant> {
+    fn at(&self) -> std::sync::MutexGuard<'_, Moment> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -51,7 +50,7 @@ impl Heard {
 /// Calls elections for as long as the node is there.
 pub async fn call(group: Weak<Inner>, settings: Settings) {
     let mut patience = of_a_follower(&settings);
-    let mut since = Instant::now();
+    let mut since = Moment::now();
     let mut next = since;
     loop {
         sleep_until(next).await;
@@ -63,12 +62,12 @@ pub async fn call(group: Weak<Inner>, settings: Settings) {
         }
         let votes = look.node(look.id).is_some_and(|node| node.votes);
         if !votes || look.leads() {
-            (since, next) = (Instant::now(), Instant::now() + LOOK_EVERY);
+            (since, next) = (Moment::now(), Moment::now() + LOOK_EVERY);
             continue;
         }
         // Alone, it need not wait for anybody.
         let due = inner.quiet_until().map_or(since + patience, |quiet| quiet.max(since + patience));
-        if look.voters() > 1 && Instant::now() < due {
+        if look.voters() > 1 && Moment::now() < due {
             next = due;
             continue;
         }
@@ -76,7 +75,7 @@ pub async fn call(group: Weak<Inner>, settings: Settings) {
             // Raft has ended here.
             return;
         }
-        (since, patience) = (Instant::now(), of_a_candidate(&settings));
+        (since, patience) = (Moment::now(), of_a_candidate(&settings));
         next = since + patience.min(LOOK_EVERY);
     }
 }
@@ -92,7 +91,7 @@ fn of_a_candidate(settings: &Settings) -> Duration {
 }
 
 fn drawn(least: Duration, most: Duration) -> Duration {
-    least + (most.saturating_sub(least)).mul_f64(rand::rng().random())
+    least + (most.saturating_sub(least)).mul_f64(draw_part())
 }
 
 #[cfg(test)]

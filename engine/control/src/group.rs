@@ -1,26 +1,28 @@
 //! One node of a control group.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
+use std::io::{self, Cursor};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use millrace_state::store::make_durable_folder;
 use openraft::error::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
-use openraft::{ChangeMembers, Raft};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use openraft::raft::{AppendEntriesRequest, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest};
+use openraft::{ChangeMembers, Raft, Snapshot};
 
-use crate::config::{NodeId, Peer, Settings, Types};
+use crate::config::{LogId, NodeId, Peer, Settings, Types, Vote};
 use crate::control::{Answer, Command, Control};
 use crate::elect::{Heard, call};
 use crate::error::{ControlError, ControlResult};
-use crate::log::LogStore;
+use crate::incoming::{Coming, Own, Piece, check_state};
+use crate::log::{LogStore, LogView};
 use crate::look::GroupLook;
-use crate::machine::{Machine, replace};
+use crate::machine::Machine;
 use crate::network::{Ask, Question, Told, Transport, Ways};
+use crate::place::Place;
 use crate::tend::promoted;
+use crate::time::{self, Moment, Task, sleep, timeout, timeout_at};
 
 /// How long whoever leads is waited for before it is looked anew who leads.
 const FORWARD_PATIENCE: Duration = Duration::from_secs(1);
@@ -42,23 +44,26 @@ pub(crate) struct Inner {
     pub(crate) raft: Raft<Types>,
     pub(crate) heard: Heard,
     machine: Machine,
+    log: LogView,
+    /// A snapshot that a leader is sending.
+    coming: Mutex<Coming>,
     transport: Arc<dyn Transport>,
     settings: Settings,
     /// Until when it calls no election, if it has moved.
-    quiet: OnceLock<Instant>,
+    quiet: OnceLock<Moment>,
     /// What goes on beside: votes are given to nodes that lack one, and elections called.
-    beside: Mutex<Vec<JoinHandle<()>>>,
+    beside: Mutex<Vec<Task<()>>>,
 }
 
 impl Inner {
-    pub(crate) fn quiet_until(&self) -> Option<Instant> {
+    pub(crate) fn quiet_until(&self) -> Option<Moment> {
         self.quiet.get().copied()
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.beside.get_mut().unwrap_or_else(PoisonError::into_inner).iter().for_each(JoinHandle::abort);
+        self.beside.get_mut().unwrap_or_else(PoisonError::into_inner).iter().for_each(Task::abort);
     }
 }
 
@@ -75,22 +80,47 @@ impl ControlGroup {
     /// Opens a node's folder, which is made if need be, and takes part in the group that it knows of. One that is new waits to be let in by
     /// [`ControlGroup::join`], or begins a group of its own by [`ControlGroup::found`]. Runs on the caller's tokio runtime.
     pub async fn open(folder: &Path, transport: Arc<dyn Transport>, settings: Settings) -> ControlResult<ControlGroup> {
+        let place = Place::on_system(folder);
+        make_durable_folder(place.disk.as_ref(), folder).and_then(|()| close(folder)).map_err(ControlError::io(folder))?;
+        ControlGroup::open_on(place, transport, settings).await
+    }
+
+    /// The same on whatever disk.
+    pub async fn open_on(place: Place, transport: Arc<dyn Transport>, settings: Settings) -> ControlResult<ControlGroup> {
         let config = Arc::new(settings.raft()?);
-        fs::create_dir_all(folder).and_then(|()| close(folder)).map_err(ControlError::io(folder))?;
+        // What is said to be on disk there has to be found there again.
+        make_durable_folder(place.disk.as_ref(), &place.folder).map_err(ControlError::io(&place.folder))?;
         // First of all: it holds the folder for this process.
-        let log = LogStore::open(folder)?;
-        let (id, machine) = (own_id(folder)?, Machine::open(folder)?);
+        let log = LogStore::open(&place, settings.segment_bytes)?;
+        let (id, machine) = (own_id(&place)?, Machine::open(&place)?);
+        let (purged, applied) = (log.view().look(|known| known.head.purged), machine.look_at(|last, _| last));
+        if purged.is_some_and(|purged| applied.is_none_or(|applied| applied.index < purged.index)) {
+            return Err(ControlError::damaged(&place.folder, "what has gone from the log is in no snapshot"));
+        }
+        let log = log.behind(machine.on_disk());
+        let view = log.view();
         let raft = Raft::new(id, config, Ways(transport.clone()), log, machine.clone()).await.map_err(|error| ended(&error))?;
         let of_them = settings.clone();
-        let inner = Inner { id, raft, heard: Heard::now(), machine, transport, settings, quiet: OnceLock::new(), beside: Mutex::default() };
+        let inner = Inner {
+            id,
+            raft,
+            heard: Heard::now(),
+            machine,
+            log: view,
+            coming: Mutex::default(),
+            transport,
+            settings,
+            quiet: OnceLock::new(),
+            beside: Mutex::default(),
+        };
         let group = ControlGroup { inner: Arc::new(inner) };
-        let tending = tokio::spawn(tend(Arc::downgrade(&group.inner), of_them.tend_every));
-        let calling = tokio::spawn(call(Arc::downgrade(&group.inner), of_them));
+        let tending = time::spawn(tend(Arc::downgrade(&group.inner), of_them.tend_every));
+        let calling = time::spawn(call(Arc::downgrade(&group.inner), of_them));
         group.beside().extend([tending, calling]);
         Ok(group)
     }
 
-    fn beside(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+    fn beside(&self) -> MutexGuard<'_, Vec<Task<()>>> {
         self.inner.beside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -115,11 +145,11 @@ impl ControlGroup {
 
     /// Asks the group that `via` is of to be let in, or to be reached at another address from now on; waits until it is.
     pub async fn join(&self, via: &Peer, own: Peer) -> ControlResult<()> {
-        let until = Instant::now() + self.inner.settings.write_patience;
+        let until = Moment::now() + self.inner.settings.write_patience;
         let ask = Ask::Admit { id: self.inner.id, peer: own };
         let mut asked = (None, via.clone());
         let mut why = String::new();
-        while Instant::now() < until {
+        while Moment::now() < until {
             let question = Question { to: asked.0, ask: ask.clone() };
             match self.inner.transport.ask(&asked.1, question, FORWARD_PATIENCE).await {
                 Ok(Told::Admitted) => return Ok(()),
@@ -146,7 +176,7 @@ impl ControlGroup {
             return Ok(());
         }
         // Whoever leads calls it where it was, and it hears nothing: to call elections for that would depose one after the other, and it would win none.
-        self.inner.quiet.get_or_init(|| Instant::now() + QUIET_FOR);
+        self.inner.quiet.get_or_init(|| Moment::now() + QUIET_FOR);
         // One that led when it ended takes itself for the leader at first, and waits for a majority that has another one.
         match timeout(FORWARD_PATIENCE, self.admit_here(self.inner.id, own.clone())).await {
             Ok(Ok(())) => return Ok(()),
@@ -168,7 +198,7 @@ impl ControlGroup {
     /// # Errors
     /// [`ControlError::NoQuorum`] if that is not known in time: it may have been carried out, and asking again is safe (see [`crate::control`]).
     pub async fn write(&self, command: Command) -> ControlResult<Answer> {
-        let until = Instant::now() + self.inner.settings.write_patience;
+        let until = Moment::now() + self.inner.settings.write_patience;
         let mut why = "nobody leads it".to_owned();
         loop {
             match timeout_at(until, self.write_once(command.clone())).await {
@@ -178,7 +208,7 @@ impl ControlGroup {
                 Ok(Err(NotHere::Leads(_))) => {}
                 Err(_) => return Err(ControlError::NoQuorum { why }),
             }
-            if Instant::now() + AGAIN_AFTER >= until {
+            if Moment::now() + AGAIN_AFTER >= until {
                 return Err(ControlError::NoQuorum { why });
             }
             sleep(AGAIN_AFTER).await;
@@ -241,33 +271,81 @@ impl ControlGroup {
     }
 
     async fn answered(&self, ask: Ask) -> Told {
-        let raft = &self.inner.raft;
-        let failed = |error: &dyn std::error::Error| Told::Failed { why: error.to_string() };
         match ask {
-            Ask::Append(rpc) => match raft.append_entries(rpc).await {
-                Ok(answer) => {
-                    self.inner.heard.appended(&answer);
-                    Told::Append(answer)
-                }
-                Err(error) => failed(&error),
-            },
-            Ask::Vote(rpc) => match raft.vote(rpc).await {
-                Ok(answer) => {
-                    self.inner.heard.voted(&answer);
-                    Told::Vote(answer)
-                }
-                Err(error) => failed(&error),
-            },
-            Ask::Snapshot(rpc) => match raft.install_snapshot(rpc).await {
-                Ok(answer) => {
-                    self.inner.heard.again();
-                    Told::Snapshot(Ok(answer))
-                }
-                Err(RaftError::APIError(error)) => Told::Snapshot(Err(error)),
-                Err(error) => failed(&error),
-            },
+            Ask::Append(append) => self.append(append).await,
+            Ask::Vote(candidate) => self.vote(candidate).await,
+            Ask::Snapshot(piece) => self.snapshot(piece).await,
             Ask::Write(command) => self.write_here(command).await.map_or_else(told, Told::Written),
             Ask::Admit { id, peer } => self.admit_here(id, peer).await.map_or_else(told, |()| Told::Admitted),
+        }
+    }
+
+    /// Looks at what came, beside what this node knows. Gives its vote.
+    async fn checked(&self, check: impl FnOnce(&Own<'_>) -> Result<(), &'static str>) -> Result<Vote, Told> {
+        let vote = self.inner.raft.with_raft_state(|state| *state.vote_ref()).await.map_err(|error| failed(&error))?;
+        let applied = self.inner.machine.look_at(|last, _| last);
+        self.inner.log.look(|known| {
+            let committed = known.head.committed.max(applied);
+            let own = Own { id: self.inner.id, vote, known, committed };
+            // A vote that is behind is refused by Raft, which tells the newer one.
+            check(&own).map(|()| vote).map_err(|why| Told::Failed { why: format!("this is refused: {why}") })
+        })
+    }
+
+    async fn append(&self, append: AppendEntriesRequest<Types>) -> Told {
+        if let Err(refused) = self.checked(|own| own.check_append(&append)).await {
+            return refused;
+        }
+        match self.inner.raft.append_entries(append).await {
+            Ok(answer) => {
+                self.inner.heard.appended(&answer);
+                Told::Append(answer)
+            }
+            Err(error) => failed(&error),
+        }
+    }
+
+    async fn vote(&self, candidate: VoteRequest<NodeId>) -> Told {
+        if let Err(refused) = self.checked(|own| own.check_candidate(&candidate)).await {
+            return refused;
+        }
+        match self.inner.raft.vote(candidate).await {
+            Ok(answer) => {
+                self.inner.heard.voted(&answer);
+                Told::Vote(answer)
+            }
+            Err(error) => failed(&error),
+        }
+    }
+
+    /// Takes a piece of a snapshot. What cannot be read is never Raft's: it would take that for damage of this node's own disk, and end.
+    async fn snapshot(&self, piece: InstallSnapshotRequest<Types>) -> Told {
+        let mut is_known = false;
+        let checking = self.checked(|own| {
+            is_known = own.has_all_of(&piece);
+            own.check_snapshot(&piece)
+        });
+        let vote = match checking.await {
+            Ok(vote) => vote,
+            Err(refused) => return refused,
+        };
+        if is_known || piece.vote < vote {
+            return Told::Snapshot(Ok(InstallSnapshotResponse { vote }));
+        }
+        self.inner.heard.again();
+        let (by, meta) = (piece.vote, piece.meta.clone());
+        let bytes = match self.inner.coming.lock().unwrap_or_else(PoisonError::into_inner).take(piece) {
+            Piece::More => return Told::Snapshot(Ok(InstallSnapshotResponse { vote })),
+            Piece::Mismatch(mismatch) => return Told::Snapshot(Err(mismatch)),
+            Piece::Refused(why) => return Told::Failed { why: format!("this is refused: {why}") },
+            Piece::Whole(bytes) => bytes,
+        };
+        if let Err(why) = check_state(&bytes) {
+            return Told::Failed { why: format!("this is refused: {why}") };
+        }
+        match self.inner.raft.install_full_snapshot(by, Snapshot { meta, snapshot: Box::new(Cursor::new(bytes)) }).await {
+            Ok(answer) => Told::Snapshot(Ok(InstallSnapshotResponse { vote: answer.vote })),
+            Err(error) => failed(&error),
         }
     }
 
@@ -295,6 +373,11 @@ impl ControlGroup {
         self.inner.machine.look(look)
     }
 
+    /// The same, with the last entry of the log that it has applied.
+    pub fn read_at<T>(&self, look: impl FnOnce(Option<LogId>, &Control) -> T) -> T {
+        self.inner.machine.look_at(look)
+    }
+
     /// Ends the node at once; what it has on disk stays.
     pub async fn shut_down(&self) {
         self.beside().drain(..).for_each(|beside| beside.abort());
@@ -302,6 +385,10 @@ impl ControlGroup {
             tracing::warn!(%error, "the control group ended badly at this node");
         }
     }
+}
+
+fn failed(error: &dyn std::error::Error) -> Told {
+    Told::Failed { why: error.to_string() }
 }
 
 fn ended(error: &Fatal<NodeId>) -> ControlError {
@@ -347,7 +434,7 @@ async fn tend(group: std::sync::Weak<Inner>, every: Duration) {
 #[cfg(unix)]
 fn close(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
 }
 
 #[cfg(not(unix))]
@@ -356,19 +443,18 @@ fn close(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Longest id, with what an editor may have put behind it.
+const ID_BYTES: u64 = 64;
+
 /// The node's id, drawn when the folder was made. Within 53 bits, as JSON's numbers are read by browsers.
-fn own_id(folder: &Path) -> ControlResult<NodeId> {
-    let path = folder.join("id");
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let id = u64::from_str_radix(text.trim(), 16).ok().filter(|id| *id != 0);
-            id.ok_or_else(|| ControlError::damaged(&path, "it is no id"))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let id = (rand::random::<u64>() >> 11).max(1);
-            replace(&path, format!("{id:014x}\n").as_bytes()).map_err(ControlError::io(&path))?;
-            Ok(id)
-        }
-        Err(error) => Err(ControlError::io(&path)(error)),
-    }
+fn own_id(place: &Place) -> ControlResult<NodeId> {
+    const FILE: &str = "id";
+    let path = place.path(FILE);
+    let Some(bytes) = place.read(FILE, ID_BYTES)? else {
+        let id = (time::draw() >> 11).max(1);
+        place.replace(FILE, format!("{id:014x}\n").as_bytes()).map_err(ControlError::io(&path))?;
+        return Ok(id);
+    };
+    let id = std::str::from_utf8(&bytes).ok().and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).filter(|id| *id != 0);
+    id.ok_or_else(|| ControlError::damaged(&path, "it is no id"))
 }

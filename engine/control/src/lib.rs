@@ -18,14 +18,18 @@ pub mod control;
 mod elect;
 mod error;
 pub mod group;
+mod incoming;
 pub mod log;
 mod look;
 pub mod machine;
 pub mod network;
+pub mod place;
 mod tend;
+pub mod time;
 
 pub use config::{NodeId, Peer, Settings};
 pub use error::{ControlError, ControlResult};
 pub use group::ControlGroup;
 pub use look::{GroupLook, GroupNode};
 pub use network::{Ask, NoAnswer, Question, Told, Transport};
+pub use place::Place;

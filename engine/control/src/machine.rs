@@ -3,23 +3,27 @@
 //! What commands do is kept in memory; after a restart it is the newest snapshot and the log behind it. A snapshot is one file that replaces the one
 //! before at once and whole.
 
-use std::fs::{self, File};
-use std::io::{self, Cursor, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Cursor};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millrace_state::frame::{self, FrameKind};
 use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, ErrorSubject, ErrorVerb, OptionalSend, RaftSnapshotBuilder, Snapshot};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::config::{Entry, LogId, SnapshotMeta, StorageError, StoredMembership, Types};
 use crate::control::{Answer, Control};
 use crate::error::{ControlError, ControlResult};
+use crate::place::Place;
+use crate::time;
 
 const KIND: FrameKind = FrameKind { magic: *b"MRCS", version: 1, oldest: 1, name: "snapshot of a control group" };
 
 const FILE: &str = "snapshot";
+
+/// Longest snapshot: as many texts of pipelines as can be held, twice as long as JSON, and as much again for the rest.
+const MOST_BYTES: u64 = 4 << 30;
 
 /// The state after the entries that were applied.
 #[derive(Debug, Clone, Default)]
@@ -36,25 +40,36 @@ struct Kept {
     control: Control,
 }
 
+/// How far the snapshot on disk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDisk {
+    Upto(Option<LogId>),
+    /// The next one could not be written: none will be.
+    Failed,
+}
+
 /// The agreed state of one node. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Machine {
     applied: Arc<Mutex<Applied>>,
     kept: Arc<tokio::sync::Mutex<Option<Kept>>>,
-    folder: PathBuf,
+    on_disk: Arc<watch::Sender<OnDisk>>,
+    place: Place,
 }
 
 impl Machine {
     /// Opens what a folder holds of it.
-    pub fn open(folder: &Path) -> ControlResult<Machine> {
-        let path = folder.join(FILE);
-        let kept = match fs::read(&path) {
-            Ok(bytes) => Some(read(&bytes).map_err(|how| ControlError::damaged(&path, how))?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(ControlError::io(&path)(error)),
-        };
+    pub fn open(place: &Place) -> ControlResult<Machine> {
+        let bytes = place.read(FILE, MOST_BYTES)?;
+        let kept = bytes.map(|bytes| read(&bytes).map_err(|how| ControlError::damaged(&place.path(FILE), how))).transpose()?;
         let applied = kept.clone().map(Kept::applied).unwrap_or_default();
-        Ok(Machine { applied: Arc::new(Mutex::new(applied)), kept: Arc::new(kept.into()), folder: folder.to_owned() })
+        let on_disk = Arc::new(watch::Sender::new(OnDisk::Upto(applied.last)));
+        Ok(Machine { applied: Arc::new(Mutex::new(applied)), kept: Arc::new(kept.into()), on_disk, place: place.clone() })
+    }
+
+    /// Tells how far the snapshot on disk goes.
+    pub fn on_disk(&self) -> watch::Receiver<OnDisk> {
+        self.on_disk.subscribe()
     }
 
     fn applied(&self) -> MutexGuard<'_, Applied> {
@@ -66,6 +81,12 @@ impl Machine {
         look(&self.applied().control)
     }
 
+    /// The same, with the last entry that was applied.
+    pub fn look_at<T>(&self, look: impl FnOnce(Option<LogId>, &Control) -> T) -> T {
+        let applied = self.applied();
+        look(applied.last, &applied.control)
+    }
+
     async fn keep(&self, kept: Kept) -> Result<(), StorageError> {
         let failed = |error: io::Error| StorageError::from_io_error(ErrorSubject::Snapshot(None), ErrorVerb::Write, error);
         let mut current = self.kept.lock().await;
@@ -73,9 +94,11 @@ impl Machine {
         if current.as_ref().is_some_and(|current| current.meta.last_log_id > kept.meta.last_log_id) {
             return Ok(());
         }
-        let (folder, writing) = (self.folder.clone(), kept.clone());
-        let written = tokio::task::spawn_blocking(move || write(&folder, &writing)).await;
-        written.map_err(io::Error::other).and_then(|written| written).map_err(failed)?;
+        let (place, writing) = (self.place.clone(), kept.clone());
+        let written = time::blocking(move || place.replace(FILE, &frame::enclose(KIND, &serde_json::to_vec(&writing)?))).await;
+        let written = written.and_then(|written| written);
+        self.on_disk.send_replace(if written.is_ok() { OnDisk::Upto(kept.meta.last_log_id) } else { OnDisk::Failed });
+        written.map_err(failed)?;
         *current = Some(kept);
         Ok(())
     }
@@ -96,20 +119,6 @@ impl Kept {
 fn read(bytes: &[u8]) -> Result<Kept, String> {
     let (_, payload) = frame::open(KIND, bytes, "the snapshot").map_err(|error| error.to_string())?;
     serde_json::from_slice(payload).map_err(|error| error.to_string())
-}
-
-fn write(folder: &Path, kept: &Kept) -> io::Result<()> {
-    replace(&folder.join(FILE), &frame::enclose(KIND, &serde_json::to_vec(kept)?))
-}
-
-/// Puts a file in place of what was there, at once and whole.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 impl RaftStateMachine<Types> for Machine {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use millrace_control::ControlError;
 use millrace_control::control::{Answer, Claim, Command, Desired, EpochId, Generation, Refusal, Source};
+use millrace_control::time::{draw, sleep, timeout};
 use millrace_model::Diagnostic;
 use millrace_runtime::ledger::{Fenced, Ledger};
 use millrace_state::checkpoint::RunId;
@@ -19,7 +20,6 @@ use millrace_state::store::Store;
 use millrace_wire::codes;
 use millrace_wire::figures::RunState;
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
 
 use super::leading::Turn;
 use super::{ControlNode, code};
@@ -90,8 +90,7 @@ impl RunLedger {
     }
 
     async fn begin(node: &ControlNode, name: String, source: Source, how: Led, turn: Option<Turn>) -> Result<RunLedger, Diagnostic> {
-        let claim =
-            Claim { node: node.name().to_owned(), nonce: rand::random(), may_rewind: matches!(how, Led::Anew { may_rewind: true }) };
+        let claim = Claim { node: node.name().to_owned(), nonce: draw(), may_rewind: matches!(how, Led::Anew { may_rewind: true }) };
         let generation = match how {
             Led::Anew { .. } => led(node, &name, source.clone(), claim).await,
             Led::Handed { generation } => taken(node, &name, Generation(generation), claim).await,
@@ -226,7 +225,7 @@ impl Ledger for RunLedger {
     /// By a generation of its own: epochs of one only grow.
     async fn rewind(&self) -> Result<(), Fenced> {
         let (name, generation) = (self.name.clone(), self.generation());
-        let claim = Claim { node: self.node.name().to_owned(), nonce: rand::random(), may_rewind: true };
+        let claim = Claim { node: self.node.name().to_owned(), nonce: draw(), may_rewind: true };
         let led = self.enter(Command::Lead { name, generation, claim }).await?;
         self.generation.store(led.0, Ordering::Release);
         Ok(())

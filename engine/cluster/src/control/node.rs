@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millrace_control::control::{Answer, Command, Generation, Member};
+use millrace_control::time::sleep;
 use millrace_control::{Ask, ControlError, ControlGroup, GroupLook, Peer, Question, Settings};
 use millrace_model::Diagnostic;
 use millrace_wire::cluster::{ControlLook, ControlNode as NodeLook};
 use millrace_wire::codes;
-use tokio::time::sleep;
 
 use super::deployments::deployments;
 use super::leading::Leading;
 use super::ways::Ways;
 use crate::replica::Replicas;
+use crate::socket::Credential;
 use crate::trust::Name;
 
 /// The log's folder within a node's data.
@@ -56,8 +57,18 @@ impl ControlNode {
         // Shorter, and a busy machine would do.
         let takeover_after = settings.takeover_after.max(Duration::from_millis(500));
         let group = ControlGroup::open(&data.join(FOLDER), ways.clone(), settings).await?;
-        let (replicas, leading, leaves) = (Arc::new(Replicas::within(data)), Leading::default(), Arc::default());
-        Ok(ControlNode { group, own, slots, ways, replicas, leading, takeover_after, leaves })
+        Ok(ControlNode::with(group, own, slots, ways, Replicas::within(data), takeover_after))
+    }
+
+    /// The part of a node whose log is open, and that neither has sessions with the others nor holds their epochs.
+    pub fn of(group: ControlGroup, own: Peer, slots: u32) -> ControlNode {
+        let nobody = Ways::new(Arc::new(|_: &Peer| Credential::Token(String::new())));
+        ControlNode::with(group, own, slots, Arc::new(nobody), Replicas::within(Path::new("")), Settings::default().takeover_after)
+    }
+
+    fn with(group: ControlGroup, own: Peer, slots: u32, ways: Arc<Ways>, replicas: Replicas, takeover_after: Duration) -> ControlNode {
+        let (leading, leaves) = (Leading::default(), Arc::default());
+        ControlNode { group, own, slots, ways, replicas: Arc::new(replicas), leading, takeover_after, leaves }
     }
 
     /// The sessions with the others.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use millrace_state::planted::{self, Bug};
 use millrace_wire::resume::{Arrived, Inbox, Outbox, Window};
 use millrace_wire::{Decoded, Decoder, Frame, FrameKind, WireResult};
 use tokio::sync::Notify;
@@ -38,6 +39,8 @@ struct State {
     outbox: Outbox,
     inbox: Inbox,
     waiting: VecDeque<Decoded>,
+    /// What was delivered last, where a proof has to notice that it comes again.
+    repeated: Option<Decoded>,
     is_connected: bool,
     finish: Option<Close>,
 }
@@ -57,7 +60,7 @@ pub enum Next {
 impl Exchange {
     pub fn new(kind: FrameKind, is_resumable: bool) -> Exchange {
         let (outbox, inbox) = (Outbox::new(Window::of(kind)), Inbox::new(Window::of(kind)));
-        let state = State { outbox, inbox, waiting: VecDeque::new(), is_connected: false, finish: None };
+        let state = State { outbox, inbox, waiting: VecDeque::new(), repeated: None, is_connected: false, finish: None };
         Exchange {
             kind,
             is_resumable,
@@ -193,8 +196,12 @@ impl Exchange {
     pub async fn delivery(&self) -> Decoded {
         loop {
             let came = self.came.notified();
-            if let Some(message) = self.state().waiting.pop_front() {
-                return message;
+            {
+                let mut state = self.state();
+                if let Some(message) = state.waiting.pop_front() {
+                    state.repeated = planted::has(Bug::ResumeRepeats).then(|| message.clone());
+                    return message;
+                }
             }
             came.await;
         }
@@ -224,6 +231,13 @@ impl Exchange {
         let mut state = self.state();
         state.outbox.resume(wants)?;
         state.inbox.told(told);
+        if planted::has(Bug::ResumeForgets) {
+            while state.outbox.write_next().is_some() {}
+        }
+        if let Some(message) = state.repeated.take() {
+            state.waiting.push_back(message);
+            self.came.notify_one();
+        }
         Ok(())
     }
 

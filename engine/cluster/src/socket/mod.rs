@@ -29,14 +29,13 @@ use millrace_wire::frame::{MAX_CONTROL_FRAME_BYTES, MAX_DATA_FRAME_BYTES};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 pub use connect::{Credential, Transport, connect, connect_as, connect_with};
+pub use exchange::{Exchange, Next};
 pub use line::{Arrival, NotResumed, Redial, Redialled};
-pub use over::Over;
+pub use over::{Close, Over};
 pub use patience::Patience;
 pub(crate) use patience::Rate;
 pub use pump::{Pumps, Resumption, Side};
 pub use stream::Wire;
-
-use over::Close;
 
 /// Says which protocol a peer speaks, in both directions.
 pub const PROTOCOL_HEADER: &str = "x-millrace-protocol";

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use millrace_state::planted::{self, Bug};
 use serde::{Deserialize, Serialize};
 
 use super::command::{Answer, Claim, Desired, EpochId, Generation, Refusal};
@@ -189,7 +190,10 @@ impl Deployments {
 
     pub(super) fn current(&mut self, name: &str, generation: Generation) -> Result<&mut Deployment, Answer> {
         let known = self.known.get_mut(name).ok_or(Answer::Unknown)?;
-        if known.generation == generation { Ok(known) } else { Err(Answer::Stale { generation: known.generation }) }
+        if known.generation == generation || planted::has(Bug::FenceOff) {
+            return Ok(known);
+        }
+        Err(Answer::Stale { generation: known.generation })
     }
 
     pub(super) fn desire(&mut self, name: &str, generation: Generation, desired: Desired) -> Result<Answer, Answer> {

@@ -16,4 +16,5 @@ mod store;
 mod tests;
 mod writer;
 
-pub use store::LogStore;
+pub(crate) use records::Known;
+pub use store::{LogStore, LogView};

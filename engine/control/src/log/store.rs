@@ -1,21 +1,23 @@
 //! The log as Raft asks for it.
 
 use std::fmt::Debug;
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::ops::RangeBounds;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use millrace_state::store::DiskLock;
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{ErrorSubject, ErrorVerb, LogState, OptionalSend, RaftLogReader};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::records::{Known, Record};
 use super::segments::Segments;
-use super::writer::{QUEUE, Write, Written, write_all};
+use super::writer::{QUEUE, Write, Writer, Written};
 use crate::config::{Entry, LogId, StorageError, Types, Vote};
 use crate::error::{ControlError, ControlResult};
+use crate::machine::OnDisk;
+use crate::place::Place;
+use crate::time;
 
 /// Entries that are read at once to be sent, in bytes of their payload: one message has to hold them as JSON.
 const READ_BYTES: usize = 256 << 10;
@@ -24,25 +26,56 @@ const READ_BYTES: usize = 256 << 10;
 #[derive(Debug, Clone)]
 pub struct LogStore {
     known: Arc<Mutex<Known>>,
+    /// What goes from the log has to be in the snapshot on disk; none if nobody keeps one.
+    snapshots: Option<watch::Receiver<OnDisk>>,
     queue: mpsc::Sender<Write>,
 }
 
 impl LogStore {
-    /// Opens the log in a folder, which has to be there, and holds the folder until all is written and nobody has the log any more.
+    /// Opens the log in a folder, which has to be there, and holds the folder until all is written and nobody has the log any more. A file of the log
+    /// that is longer than `segment_bytes` is not written to any more.
     ///
     /// # Errors
     /// If another process holds it, or what is there is damaged.
-    pub fn open(folder: &Path) -> ControlResult<LogStore> {
-        let lock = lock(folder)?;
-        let (segments, known) = Segments::open(folder)?;
+    pub fn open(place: &Place, segment_bytes: u64) -> ControlResult<LogStore> {
+        let lock = lock(place)?;
+        let (segments, known) = Segments::open(place, segment_bytes)?;
         let (queue, writes) = mpsc::channel(QUEUE);
-        let thread = std::thread::Builder::new().name("millrace-raft-log".to_owned());
-        let writing = move || {
-            write_all(segments, writes);
-            drop(lock);
+        let writer = Writer::new(segments, lock);
+        if time::is_simulated() {
+            time::spawn(writer.run_beside(writes));
+        } else {
+            let thread = std::thread::Builder::new().name("millrace-raft-log".to_owned());
+            thread.spawn(move || writer.run(writes)).map_err(ControlError::io(&place.folder))?;
+        }
+        Ok(LogStore { known: Arc::new(Mutex::new(known)), snapshots: None, queue })
+    }
+
+    /// The same log, of which nothing goes before it is in a snapshot on disk.
+    ///
+    /// Raft has entries go as soon as it hands a leader's snapshot over to be installed. A crash between would leave a node without them, and with the
+    /// state of long before.
+    #[must_use]
+    pub fn behind(self, snapshots: watch::Receiver<OnDisk>) -> LogStore {
+        LogStore { snapshots: Some(snapshots), ..self }
+    }
+
+    async fn in_snapshot(&self, upto: LogId) -> io::Result<()> {
+        let Some(mut snapshots) = self.snapshots.clone() else { return Ok(()) };
+        let is_known = |on_disk: &OnDisk| match on_disk {
+            OnDisk::Upto(last) => last.is_some_and(|last| last.index >= upto.index),
+            OnDisk::Failed => true,
         };
-        thread.spawn(writing).map_err(ControlError::io(folder))?;
-        Ok(LogStore { known: Arc::new(Mutex::new(known)), queue })
+        match snapshots.wait_for(is_known).await.map(|on_disk| *on_disk) {
+            Ok(OnDisk::Upto(_)) => Ok(()),
+            Ok(OnDisk::Failed) => Err(io::Error::other("the snapshot could not be written that these entries are in")),
+            Err(_) => Err(io::Error::other("the log is closed")),
+        }
+    }
+
+    /// A look at what it holds.
+    pub fn view(&self) -> LogView {
+        LogView(self.known.clone())
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -61,14 +94,20 @@ impl LogStore {
     }
 }
 
-fn lock(folder: &Path) -> ControlResult<File> {
-    let path = folder.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(ControlError::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ControlError::InUse { path: folder.to_owned() }),
-        Err(TryLockError::Error(cause)) => Err(ControlError::io(&path)(cause)),
+/// A look at what a log holds, which does not hold it open.
+#[derive(Debug, Clone)]
+pub struct LogView(Arc<Mutex<Known>>);
+
+impl LogView {
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn lock(place: &Place) -> ControlResult<DiskLock> {
+    let path = place.path("lock");
+    let lock = place.disk.lock(&path).map_err(ControlError::io(&path))?;
+    lock.ok_or_else(|| ControlError::InUse { path: place.folder.clone() })
 }
 
 fn failed(subject: ErrorSubject<u64>) -> impl FnOnce(io::Error) -> StorageError {
@@ -157,6 +196,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), StorageError> {
+        self.in_snapshot(upto).await.map_err(failed(ErrorSubject::Logs))?;
         self.known().take(Record::Purge(upto));
         self.write(Record::Purge(upto)).await.map_err(failed(ErrorSubject::Logs))
     }

@@ -4,14 +4,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use openraft::entry::RaftEntry;
+use openraft::storage::RaftLogStorage;
 use openraft::{CommittedLeaderId, EntryPayload};
 use proptest::prelude::*;
+use tokio::sync::watch;
 
 use super::records::{Known, Record};
-use super::segments::{SEGMENT_BYTES, Segments};
+use super::segments::Segments;
+use super::store::LogStore;
 use crate::config::{Entry, LogId, Vote};
 use crate::control::{Command, Generation, Source};
-use crate::error::ControlError;
+use crate::error::{ControlError, ControlResult};
+use crate::machine::OnDisk;
+use crate::place::Place;
+
+const SEGMENT_BYTES: u64 = 1 << 20;
+
+fn open(folder: &Path) -> ControlResult<(Segments, Known)> {
+    Segments::open(&Place::on_system(folder), SEGMENT_BYTES)
+}
 
 fn log_id(index: u64) -> LogId {
     LogId { leader_id: CommittedLeaderId::new(1, 0), index }
@@ -29,7 +40,7 @@ fn large(index: u64, bytes: usize) -> Record {
 }
 
 fn reopened(folder: &Path) -> Known {
-    Segments::open(folder).unwrap().1
+    open(folder).unwrap().1
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -47,7 +58,7 @@ fn same(one: &Known, other: &Known) {
 #[test]
 fn what_was_written_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut segments, _) = Segments::open(folder.path()).unwrap();
+    let (mut segments, _) = open(folder.path()).unwrap();
     let mut model = Known::default();
     let written = [
         entries(0..5),
@@ -69,7 +80,7 @@ fn what_was_written_is_there_after_a_restart() {
 #[test]
 fn a_torn_write_is_cut_off_and_the_next_one_follows_what_is_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut segments, _) = Segments::open(folder.path()).unwrap();
+    let (mut segments, _) = open(folder.path()).unwrap();
     segments.write(&[entries(0..3)]).unwrap();
     let whole = fs::metadata(&files(folder.path())[0]).unwrap().len();
     segments.write(&[entries(3..6)]).unwrap();
@@ -77,7 +88,7 @@ fn a_torn_write_is_cut_off_and_the_next_one_follows_what_is_whole() {
     let bytes = fs::read(&files(folder.path())[0]).unwrap();
     for cut in whole..bytes.len() as u64 {
         fs::write(&files(folder.path())[0], &bytes[..usize::try_from(cut).unwrap()]).unwrap();
-        let (mut segments, known) = Segments::open(folder.path()).unwrap();
+        let (mut segments, known) = open(folder.path()).unwrap();
         assert_eq!(known.last(), Some(log_id(2)));
         segments.write(&[entries(3..4)]).unwrap();
         drop(segments);
@@ -88,7 +99,7 @@ fn a_torn_write_is_cut_off_and_the_next_one_follows_what_is_whole() {
 #[test]
 fn a_byte_that_rotted_before_the_end_is_damage_and_no_torn_write() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut segments, _) = Segments::open(folder.path()).unwrap();
+    let (mut segments, _) = open(folder.path()).unwrap();
     segments.write(&[entries(0..3)]).unwrap();
     segments.write(&[entries(3..6)]).unwrap();
     let whole = fs::metadata(&files(folder.path())[0]).unwrap().len();
@@ -99,7 +110,7 @@ fn a_byte_that_rotted_before_the_end_is_damage_and_no_torn_write() {
         let mut rotten = bytes.clone();
         rotten[at] ^= 4;
         fs::write(&files(folder.path())[0], rotten).unwrap();
-        let error = Segments::open(folder.path()).unwrap_err();
+        let error = open(folder.path()).unwrap_err();
         assert!(matches!(error, ControlError::Damaged { .. }), "byte {at}: {error}");
     }
 }
@@ -107,7 +118,7 @@ fn a_byte_that_rotted_before_the_end_is_damage_and_no_torn_write() {
 #[test]
 fn segments_go_once_a_snapshot_has_what_they_hold() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut segments, _) = Segments::open(folder.path()).unwrap();
+    let (mut segments, _) = open(folder.path()).unwrap();
     segments.write(&[Record::Vote(Vote::new(3, 7))]).unwrap();
     for index in 0..20 {
         segments.write(&[large(index, 300 << 10)]).unwrap();
@@ -125,26 +136,46 @@ fn segments_go_once_a_snapshot_has_what_they_hold() {
 #[test]
 fn a_segment_that_is_missing_in_between_is_damage() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut segments, _) = Segments::open(folder.path()).unwrap();
+    let (mut segments, _) = open(folder.path()).unwrap();
     (0..12).for_each(|index| segments.write(&[large(index, 300 << 10)]).unwrap());
     drop(segments);
     assert!(files(folder.path()).len() > 2);
     fs::remove_file(&files(folder.path())[1]).unwrap();
-    assert!(matches!(Segments::open(folder.path()), Err(ControlError::Damaged { .. })));
+    assert!(matches!(open(folder.path()), Err(ControlError::Damaged { .. })));
 }
 
 #[test]
 fn a_segment_that_was_only_begun_is_begun_again() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut segments, _) = Segments::open(folder.path()).unwrap();
+    let (mut segments, _) = open(folder.path()).unwrap();
     segments.write(&[entries(0..3)]).unwrap();
     drop(segments);
     fs::write(folder.path().join(format!("log-{:016x}", 1)), b"MRCL half a header").unwrap();
-    let (mut segments, known) = Segments::open(folder.path()).unwrap();
+    let (mut segments, known) = open(folder.path()).unwrap();
     assert_eq!(known.last(), Some(log_id(2)));
     segments.write(&[entries(3..4)]).unwrap();
     drop(segments);
     assert_eq!((reopened(folder.path()).last(), files(folder.path()).len()), (Some(log_id(3)), 1));
+}
+
+#[tokio::test]
+async fn nothing_goes_from_the_log_before_it_is_in_a_snapshot_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = LogStore::open(&Place::on_system(folder.path()), SEGMENT_BYTES).unwrap();
+    let on_disk = watch::Sender::new(OnDisk::Upto(Some(log_id(4))));
+    let mut log = log.behind(on_disk.subscribe());
+    log.purge(log_id(4)).await.unwrap();
+    let mut later = log.clone();
+    let purging = tokio::spawn(async move { later.purge(log_id(9)).await });
+    // It waits: the snapshot of these entries is not there yet.
+    tokio::task::yield_now().await;
+    assert!(!purging.is_finished());
+    assert_eq!(log.view().look(|known| known.head.purged), Some(log_id(4)));
+    on_disk.send_replace(OnDisk::Upto(Some(log_id(9))));
+    purging.await.unwrap().unwrap();
+    assert_eq!(log.view().look(|known| known.head.purged), Some(log_id(9)));
+    on_disk.send_replace(OnDisk::Failed);
+    assert!(log.purge(log_id(12)).await.is_err(), "there will be no snapshot");
 }
 
 #[derive(Debug, Clone)]
@@ -186,7 +217,7 @@ proptest! {
     #[test]
     fn through_any_writes_and_restarts_it_holds_what_a_model_holds(steps in prop::collection::vec(step(), 1..60)) {
         let folder = tempfile::tempdir().unwrap();
-        let (mut segments, mut model) = Segments::open(folder.path()).unwrap();
+        let (mut segments, mut model) = open(folder.path()).unwrap();
         for step in steps {
             if let Step::Reopen { torn } = step {
                 let next = segments.next_frame;
@@ -196,7 +227,7 @@ proptest! {
                 let mut bytes = fs::read(&last).unwrap();
                 bytes.extend_from_slice(&super::frame::encode(next, &[7; 40])[..torn]);
                 fs::write(&last, &bytes).unwrap();
-                let (opened, known) = Segments::open(folder.path()).unwrap();
+                let (opened, known) = open(folder.path()).unwrap();
                 same(&known, &model);
                 segments = opened;
             }

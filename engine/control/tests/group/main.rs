@@ -4,6 +4,7 @@
 
 mod elections;
 mod figures;
+mod hostile;
 mod hub;
 mod losses;
 mod membership;

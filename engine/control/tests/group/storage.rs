@@ -1,5 +1,6 @@
 //! openraft's own tests of whoever stores for it.
 
+use millrace_control::Place;
 use millrace_control::config::{StorageError, Types};
 use millrace_control::log::LogStore;
 use millrace_control::machine::Machine;
@@ -10,7 +11,8 @@ struct OnDisk;
 impl StoreBuilder<Types, LogStore, Machine, tempfile::TempDir> for OnDisk {
     async fn build(&self) -> Result<(tempfile::TempDir, LogStore, Machine), StorageError> {
         let folder = tempfile::tempdir().unwrap();
-        let (log, machine) = (LogStore::open(folder.path()).unwrap(), Machine::open(folder.path()).unwrap());
+        let place = Place::on_system(folder.path());
+        let (log, machine) = (LogStore::open(&place, 1 << 20).unwrap(), Machine::open(&place).unwrap());
         Ok((folder, log, machine))
     }
 }

@@ -281,7 +281,7 @@ impl Coordinator {
         for run in given_up.iter().copied() {
             let attempt = Attempt::begins(run.0, false);
             recover(self.shared.clone(), attempt).await?;
-            forget(&self.shared.host.data, home.clone(), run).await;
+            forget(&self.shared.host.data, home.clone(), run, Vec::new()).await;
         }
         let Some((mut restored, after)) = restored else {
             let run_start_us = self.progress.clock.wall_us();
@@ -421,7 +421,7 @@ impl Coordinator {
             }
         }
         drop(reports);
-        let wires = Wires { stop, decision, hasten, caution, inbox };
+        let wires = Wires { stop, decision, hasten, caution, inbox, gates: gates.clone() };
         let ended = Epochs::new(self.shared.clone(), self.progress.clone(), attempt, names, commands, wires).run().await;
         self.shut(gates).await?;
         Ok(ended)
@@ -448,7 +448,7 @@ impl Coordinator {
             }
         }
         if let Some(home) = self.shared.host.state.clone() {
-            forget(&self.shared.host.data, home, RunId(restored.manifest.run.0)).await;
+            forget(&self.shared.host.data, home, RunId(restored.manifest.run.0), Vec::new()).await;
         }
         AttemptEnd::Ended(EndReason::Finished)
     }

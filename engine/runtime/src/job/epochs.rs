@@ -16,7 +16,7 @@ use millrace_state::checkpoint::{
 use millrace_state::planted::{self, Bug};
 use millrace_state::snapshot::TaskPartWriter;
 use millrace_state::step::reached;
-use millrace_state::store::Created;
+use millrace_state::store::{Created, Gate};
 use millrace_wire::message::{Failure, NoticeSeverity};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -106,6 +106,8 @@ pub struct Wires {
     pub hasten: watch::Sender<u64>,
     pub caution: watch::Sender<Option<Caution>>,
     pub inbox: mpsc::Receiver<TaskReport>,
+    /// Between members and the store of the run's state.
+    pub gates: Vec<Gate>,
 }
 
 pub struct Epochs {
@@ -273,7 +275,8 @@ impl Epochs {
         // A commit that has begun comes to its end, whatever else failed.
         while self.work.join_next().await.is_some() {}
         if let (Some(AttemptEnd::Ended(EndReason::Finished)), Some(home)) = (&self.end, self.home.take()) {
-            forget(&self.shared.host.data, home, RunId(self.attempt.run_start_us)).await;
+            let gates = std::mem::take(&mut self.wires.gates);
+            forget(&self.shared.host.data, home, RunId(self.attempt.run_start_us), gates).await;
         }
         if matches!(self.end, Some(AttemptEnd::Aborted)) && self.progress.stop.current() == Stopping::No {
             let error = RunError::bug("the tasks ended without a result");
@@ -373,7 +376,7 @@ impl Epochs {
                 self.machine.acknowledged(epoch, part)
             }
             Done::Part { epoch, task, result: Err(error) } => self.machine.declined(epoch, task, error.to_string(), now),
-            Done::Manifest { epoch, result: Ok(Created::Now) } if self.shared.host.ledger.is_some() => {
+            Done::Manifest { epoch, result: Ok(Created::Now) } if self.is_entered() => {
                 self.enter(epoch);
                 Vec::new()
             }
@@ -422,6 +425,11 @@ impl Epochs {
             }
         };
         self.carry_out(decisions);
+    }
+
+    /// Whether an epoch has to be entered before it is complete.
+    fn is_entered(&self) -> bool {
+        self.shared.host.ledger.is_some() && !planted::has(Bug::CommitBeforeEntry)
     }
 
     /// Has an epoch entered whose manifest is there, where that is asked for. Rows go on meanwhile, and no other epoch begins.
@@ -592,9 +600,13 @@ fn pace(shared: &Shared) -> (Option<u64>, u64) {
     (shared.host.state.as_ref().map(|home| nanoseconds(home.every)), nanoseconds(unaligned_after))
 }
 
-/// Removes all that a run has kept.
-pub async fn forget(data: &DataRuntime, home: StateHome, run: RunId) {
-    let forgotten = data.blocking(move || home.forget_run(run)).await;
+/// Removes all that a run has kept. Members may still write the part of an epoch that was given up: it is put down before that, or not at all.
+pub async fn forget(data: &DataRuntime, home: StateHome, run: RunId, gates: Vec<Gate>) {
+    let forgetting = move || {
+        gates.iter().for_each(Gate::shut);
+        home.forget_run(run)
+    };
+    let forgotten = data.blocking(forgetting).await;
     if let Ok(Err(error)) = forgotten {
         tracing::warn!(%error, "the state of a run that is over could not be removed");
     }

@@ -15,19 +15,13 @@ use millrace_state::store::FolderStore;
 use millrace_testkit::TestTeam;
 use millrace_testkit::harness::Results;
 use millrace_testkit::memory::Exploding;
-use millrace_testkit::sim::{Chance, Halt, LifeDisk, SimDisk, SimSink, World, visible_rows};
+use millrace_testkit::sim::{Chance, Halt, LifeDisk, SimDisk, SimSink, World};
 use millrace_testkit::team::Recipe;
 use millrace_wire::change::Scale;
 use millrace_wire::figures::{NodeSummary, RunState};
 
+use crate::answer::{Answer, SINKS, answer};
 use crate::drawn::{Drawn, Fold, Life, lives, rescale, spread};
-
-/// What is seen from outside once a run is finished.
-#[derive(Debug, PartialEq)]
-struct Answer {
-    rows: BTreeMap<&'static str, Vec<String>>,
-    counts: BTreeMap<NodeId, NodeSummary>,
-}
 
 /// How a life ended.
 enum End {
@@ -57,7 +51,6 @@ pub struct Story {
     pub rescaled: u64,
 }
 
-const SINKS: [&str; 4] = ["out", "late", "all", "aside"];
 const STATE: &str = "/state/sim";
 
 /// The project's folder: nothing is ever put there.
@@ -146,47 +139,6 @@ fn live(drawn: &Drawn, world: &World, disk: &SimDisk, life: &Life) -> End {
         End::Halted(halt) => world.say(format_args!("{halt:?}")),
     }
     end
-}
-
-fn answer(fold: &Fold, disk: &SimDisk, mut counts: BTreeMap<NodeId, NodeSummary>) -> Result<Answer, String> {
-    let rows = |sink: &'static str| {
-        let rows = visible_rows(disk, sink)?;
-        let mut rows = if sink == "out" { folded(fold, rows)? } else { rows };
-        rows.sort();
-        Ok((sink, rows))
-    };
-    let rows = SINKS.into_iter().map(rows).collect::<Result<_, String>>()?;
-    if *fold != Fold::Append {
-        // How many changes there are hangs on how batches are cut.
-        counts.remove(&NodeId::new("out"));
-        counts.entry(NodeId::new("window")).and_modify(|window| window.rows_out = 0);
-    }
-    Ok(Answer { rows, counts })
-}
-
-/// What rows come to of which later ones take the place of earlier ones.
-fn folded(fold: &Fold, rows: Vec<String>) -> Result<Vec<String>, String> {
-    let mut there: BTreeMap<String, (i64, String)> = BTreeMap::new();
-    for row in rows {
-        let (content, op) = match fold {
-            Fold::Append => (row.as_str(), "+I"),
-            Fold::Upsert(_) | Fold::Retract => row.rsplit_once(" | ").ok_or_else(|| format!("a row without what it does: {row}"))?,
-        };
-        let op = op.trim_matches('"');
-        let columns: Vec<&str> = content.split(" | ").collect();
-        let (key, is_upsert) = match fold {
-            Fold::Upsert(key) => (key.iter().filter_map(|at| columns.get(*at).copied()).collect::<Vec<_>>().join(" | "), true),
-            Fold::Append | Fold::Retract => (content.to_owned(), false),
-        };
-        let place = there.entry(key).or_default();
-        let before = place.0;
-        place.0 += if op.starts_with('-') { -1 } else { i64::from(!is_upsert || op == "+I") };
-        content.clone_into(&mut place.1);
-        if place.0 < 0 || is_upsert && (place.0 > 1 || place.0 == 0 && before == 0) {
-            return Err(format!("{before} are there of what this row changes: {row}"));
-        }
-    }
-    Ok(there.into_values().flat_map(|(count, row)| vec![row; usize::try_from(count).unwrap_or(0)]).collect())
 }
 
 /// What nobody should find after a run that is finished.
@@ -308,21 +260,11 @@ fn through(
 
 fn judge(fold: &Fold, disk: &SimDisk, expected: &Answer, counts: BTreeMap<NodeId, NodeSummary>) -> Result<(), String> {
     let found = answer(fold, disk, counts)?;
-    for (sink, rows) in &expected.rows {
-        let got = &found.rows[sink];
-        if rows != got {
-            let missing: Vec<_> = rows.iter().filter(|row| !got.contains(row)).take(3).collect();
-            let strange: Vec<_> = got.iter().filter(|row| !rows.contains(row)).take(3).collect();
-            let numbers = format!("{} rows of {}", got.len(), rows.len());
-            return Err(format!("`{sink}` has {numbers}\nmissing: {missing:#?}\nnot to be there: {strange:#?}"));
-        }
-    }
+    expected.compare_rows(&found)?;
     if disk.lied() > 0 {
         return Ok(());
     }
-    if expected.counts != found.counts {
-        return Err(format!("the counts differ\nexpected: {:#?}\n   found: {:#?}", expected.counts, found.counts));
-    }
+    expected.compare_counts(&found)?;
     match left_behind(disk).as_slice() {
         [] => Ok(()),
         left => Err(format!("it leaves behind {left:?}")),

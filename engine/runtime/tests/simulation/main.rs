@@ -4,6 +4,7 @@
 //! [`drawn`] draws rows, a pipeline and its lives from a seed; [`lives`] runs and judges them. `SEEDS=17..18` runs one seed alone, and with
 //! `LOG=1` and `--no-capture` it prints what happened.
 
+mod answer;
 mod drawn;
 mod lives;
 mod store;

@@ -16,6 +16,14 @@ pub trait ReadFile: Read + Seek {
     fn length(&self) -> io::Result<u64>;
 }
 
+/// A file that is written at its end.
+pub trait AppendFile: Send + fmt::Debug {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes its bytes durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
 /// The calls of a file system. None is durable by itself: a file's bytes are once they are synced, and a name once its folder is.
 pub trait Disk: Send + Sync + fmt::Debug {
     /// Tells the unfinished files of this process from those of others.
@@ -45,6 +53,12 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>>;
 
+    /// Opens a file to be written at its end, which is made if need be.
+    fn append_to(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
+
+    /// Lets go of a file's bytes from a length on, and syncs it.
+    fn cut(&self, path: &Path, bytes: u64) -> io::Result<()>;
+
     /// Names that nothing stands under yet.
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
@@ -62,6 +76,23 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn remove_folder(&self, folder: &Path) -> io::Result<()>;
 }
 
+/// Makes a folder, with those that it lies in, whose names are as durable as what is put there.
+///
+/// # Errors
+/// As the disk's. Then what was made is taken away again: whoever comes next makes it anew, rather than take it for durable.
+pub fn make_durable_folder(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    // One at least: another may have made it, and not come to sync that.
+    let made = folder.ancestors().take_while(|folder| !disk.is_folder(folder)).count().max(1);
+    disk.make_folders(folder)?;
+    let mut above = folder.ancestors().skip(1).take(made).filter(|above| !above.as_os_str().is_empty());
+    let synced = above.try_for_each(|above| disk.sync_folder(above));
+    if synced.is_err() {
+        // One that holds something stays, and was durable before that was put there.
+        let _ = folder.ancestors().take(made).try_for_each(|made| disk.remove_folder(made));
+    }
+    synced
+}
+
 /// The disks of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemDisk;
@@ -69,6 +100,16 @@ pub struct SystemDisk;
 impl ReadFile for File {
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+}
+
+impl AppendFile for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
     }
 }
 
@@ -119,6 +160,16 @@ impl Disk for SystemDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         Ok(Box::new(File::open(path)?))
+    }
+
+    fn append_to(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
+        Ok(Box::new(File::options().create(true).append(true).open(path)?))
+    }
+
+    fn cut(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let file = File::options().write(true).open(path)?;
+        file.set_len(bytes)?;
+        file.sync_all()
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {

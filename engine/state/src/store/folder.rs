@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::disk::{Disk, DiskLock, SystemDisk};
+use super::disk::{Disk, DiskLock, SystemDisk, make_durable_folder};
 use super::{Created, Store};
 use crate::error::{StateError, StateResult};
 
@@ -41,15 +41,7 @@ impl FolderStore {
     /// [`StateError::InUse`] if another process has it.
     pub fn open_on(disk: Arc<dyn Disk>, folder: &Path) -> StateResult<FolderStore> {
         let failed = |cause| StateError::io(folder.display().to_string(), cause);
-        // Its name is to be as durable as what is put there; another may have made it, and not come to sync that.
-        let made = folder.ancestors().take_while(|folder| !disk.is_folder(folder)).count().max(1);
-        disk.make_folders(folder).map_err(failed)?;
-        let mut above = folder.ancestors().skip(1).take(made).filter(|above| !above.as_os_str().is_empty());
-        if let Err(error) = above.try_for_each(|above| disk.sync_folder(above)) {
-            // Who comes next makes them anew, rather than take them for durable.
-            let _ = folder.ancestors().take(made).try_for_each(|made| disk.remove_folder(made));
-            return Err(failed(error));
-        }
+        make_durable_folder(disk.as_ref(), folder).map_err(failed)?;
         let Some(lock) = disk.lock(&folder.join(LOCK)).map_err(failed)? else {
             return Err(StateError::InUse { path: folder.display().to_string() });
         };

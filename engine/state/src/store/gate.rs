@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::{Created, Store};
 use crate::error::{StateError, StateResult};
+use crate::planted::{self, Bug};
 
 /// Open until it is shut, once and for all. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +14,9 @@ pub struct Gate(Arc<RwLock<bool>>);
 impl Gate {
     /// Waits for calls that are being carried out, and lets no further one through.
     pub fn shut(&self) {
+        if planted::has(Bug::StaleMemberWrites) {
+            return;
+        }
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = true;
     }
 

@@ -5,7 +5,7 @@ mod disk;
 mod folder;
 mod gate;
 
-pub use disk::{Disk, DiskLock, ReadFile, SystemDisk};
+pub use disk::{AppendFile, Disk, DiskLock, ReadFile, SystemDisk, make_durable_folder};
 pub use folder::FolderStore;
 pub use gate::{Gate, Gated};
 

@@ -1,11 +1,12 @@
 //! A disk that outlives the lives of a process, and fails as it is told.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millrace_state::store::{Disk, DiskLock, ReadFile};
+use millrace_state::store::{AppendFile, Disk, DiskLock, ReadFile};
 
 use super::tree::Tree;
 use super::{Halt, World};
@@ -47,6 +48,8 @@ enum Call {
     MakeFolder,
     Create,
     Write,
+    Append,
+    Cut,
     Sync,
     SyncFolder,
     Open,
@@ -57,8 +60,34 @@ enum Call {
     RemoveFolder,
 }
 
+/// Whose lives a disk sees.
+#[derive(Default)]
+enum Owner {
+    /// There is one process, and its lives are the world's.
+    #[default]
+    World,
+    /// One of several.
+    Process {
+        /// The lives so far; the last one is under way unless it is over.
+        lives: u32,
+        is_over: bool,
+        /// Told when the power goes before a call.
+        crashed: Option<Box<dyn FnOnce() + Send>>,
+    },
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Owner::World => "World",
+            Owner::Process { .. } => "Process",
+        })
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
+    owner: Owner,
     tree: Tree,
     locks: BTreeMap<PathBuf, u32>,
     faults: Faults,
@@ -66,6 +95,7 @@ struct State {
     calls: u64,
     failed: u64,
     /// In all lives.
+    failed_ever: u64,
     lied: u64,
 }
 
@@ -81,8 +111,40 @@ impl SimDisk {
         SimDisk { world: world.clone(), state: Arc::default() }
     }
 
+    /// The disk of one process of several, whose lives are its own.
+    pub fn of_process(world: &World) -> SimDisk {
+        let owner = Owner::Process { lives: 0, is_over: true, crashed: None };
+        SimDisk { world: world.clone(), state: Arc::new(Mutex::new(State { owner, ..State::default() })) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The disk as the next life of its process sees it. `crashed` is told if the power goes before a call, as the faults say.
+    pub fn begin_process(&self, faults: Faults, on_crash: impl FnOnce() + Send + 'static) -> Arc<LifeDisk> {
+        let on_crash: Box<dyn FnOnce() + Send> = Box::new(on_crash);
+        let mut state = self.lock();
+        (state.faults, state.calls, state.failed) = (faults, 0, 0);
+        state.locks.clear();
+        let life = match &mut state.owner {
+            Owner::World => 0,
+            Owner::Process { lives, is_over, crashed } => {
+                (*is_over, *crashed) = (false, Some(on_crash));
+                *lives += 1;
+                *lives
+            }
+        };
+        drop(state);
+        Arc::new(LifeDisk { disk: self.clone(), life })
+    }
+
+    /// The life of its process is over: no call of it has an effect any more.
+    pub fn end_process(&self) {
+        if let Owner::Process { is_over, crashed, .. } = &mut self.lock().owner {
+            *is_over = true;
+            *crashed = None;
+        }
     }
 
     /// The disk as a life sees it that begins now.
@@ -106,6 +168,25 @@ impl SimDisk {
     pub fn calls(&self) -> (u64, u64) {
         let state = self.lock();
         (state.calls, state.failed)
+    }
+
+    /// From now on calls fail so, counted from here on.
+    pub fn trouble(&self, faults: Faults) {
+        let mut state = self.lock();
+        let calls = state.calls;
+        let later = |spell: Spell| Spell { from: spell.from + calls, until: spell.until + calls, ..spell };
+        let spells = faults.spells.into_iter().map(later).collect();
+        state.faults = Faults { crash_at: faults.crash_at.map(|at| at + calls), spells };
+    }
+
+    /// No call fails any more.
+    pub fn calm(&self) {
+        self.lock().faults = Faults::default();
+    }
+
+    /// Calls that failed or lied, in all lives.
+    pub fn failed(&self) -> u64 {
+        self.lock().failed_ever
     }
 
     /// Syncs that did nothing, in all lives.
@@ -140,11 +221,25 @@ fn gone() -> io::Error {
 }
 
 impl State {
+    fn is_alive(&self, world: &World, life: u32) -> bool {
+        match self.owner {
+            Owner::World => world.is_alive(life),
+            Owner::Process { lives, is_over, .. } => lives == life && !is_over,
+        }
+    }
+
+    /// The life of a process is over; gives whom to tell.
+    fn end(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
+        let Owner::Process { is_over, crashed, .. } = &mut self.owner else { return None };
+        *is_over = true;
+        crashed.take()
+    }
+
     fn trouble(&self, call: Call, path: &Path, world: &World) -> Option<Trouble> {
         let concerns = |trouble: Trouble| match trouble {
             Trouble::Broken => true,
-            Trouble::Full => matches!(call, Call::MakeFolder | Call::Create | Call::Write | Call::Link | Call::Rename),
-            Trouble::SyncFails => matches!(call, Call::Sync | Call::SyncFolder),
+            Trouble::Full => matches!(call, Call::MakeFolder | Call::Create | Call::Write | Call::Append | Call::Link | Call::Rename),
+            Trouble::SyncFails => matches!(call, Call::Sync | Call::SyncFolder | Call::Cut),
             Trouble::SyncLies => matches!(call, Call::Sync | Call::SyncFolder) && path.starts_with("/state"),
         };
         let spells = self.faults.spells.iter().filter(|spell| (spell.from..spell.until).contains(&self.calls) && concerns(spell.trouble));
@@ -159,14 +254,18 @@ impl LifeDisk {
     {
         let world = &self.disk.world;
         let mut state = self.disk.lock();
-        if !world.is_alive(self.life) {
+        if !state.is_alive(world, self.life) {
             return Err(gone());
         }
         state.calls += 1;
         if state.faults.crash_at == Some(state.calls) {
             world.say(format_args!("{call:?} {} is not reached", path.display()));
+            let crashed = state.end();
             drop(state);
-            world.halt(Halt::Crashed);
+            match crashed {
+                Some(crashed) => crashed(),
+                None => world.halt(Halt::Crashed),
+            }
             return Err(gone());
         }
         let trouble = state.trouble(call, path, world);
@@ -182,6 +281,7 @@ impl LifeDisk {
             }
         };
         state.failed += u64::from(trouble.is_some());
+        state.failed_ever += u64::from(trouble.is_some());
         state.lied += u64::from(trouble == Some(Trouble::SyncLies));
         let became = match (&trouble, &result) {
             (Some(trouble), _) => format!(": {trouble:?}"),
@@ -202,6 +302,24 @@ impl LifeDisk {
 /// FNV-1a, so that logs tell bytes apart.
 pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A file that is written at its end.
+#[derive(Debug)]
+struct SimEnd {
+    disk: LifeDisk,
+    path: PathBuf,
+}
+
+impl AppendFile for SimEnd {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.disk.disk.world.say(format_args!("{} bytes, {:016x}", bytes.len(), fingerprint(bytes)));
+        self.disk.call(Call::Append, &self.path, |tree| tree.append(&self.path, bytes))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.call(Call::Sync, &self.path, |tree| tree.sync(&self.path))
+    }
 }
 
 #[derive(Debug)]
@@ -283,6 +401,15 @@ impl Disk for LifeDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         let bytes = self.call(Call::Open, path, |tree| tree.read(path))?;
         Ok(Box::new(SimFile(Cursor::new(bytes))))
+    }
+
+    fn append_to(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
+        self.call(Call::Append, path, |tree| tree.append(path, &[]))?;
+        Ok(Box::new(SimEnd { disk: self.clone(), path: path.to_path_buf() }))
+    }
+
+    fn cut(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        self.call(Call::Cut, path, |tree| tree.cut(path, bytes))
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {

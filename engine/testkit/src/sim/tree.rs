@@ -119,6 +119,23 @@ impl Tree {
         self.write_to(self.find(path).ok_or_else(missing)?, bytes)
     }
 
+    /// Adds bytes at a file's end; an empty file, if it is not there.
+    pub fn append(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        if self.find(path).is_none() {
+            self.create(path)?;
+        }
+        let whole = [self.read(path)?.as_slice(), bytes].concat();
+        self.write(path, &whole)
+    }
+
+    /// Lets go of a file's bytes from a length on, and syncs it.
+    pub fn cut(&mut self, path: &Path, bytes: u64) -> io::Result<()> {
+        let mut kept = self.read(path)?;
+        kept.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
+        self.write(path, &kept)?;
+        self.sync(path)
+    }
+
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         match &self.nodes[self.find(path).ok_or_else(missing)?] {
             Node::File { now, .. } => Ok(now.clone()),
@@ -245,7 +262,9 @@ fn set(names: &mut Names, name: &str, node: Option<NodeNumber>) {
 
 /// What becomes of bytes that were not synced; whether they are neither the old nor the new.
 fn tear(now: &mut Vec<u8>, durable: &[u8], chance: &mut Chance) -> bool {
-    let cut = chance.below(now.len() as u64 + 1) as usize;
+    // What was added behind bytes that were synced does those no harm.
+    let synced = if now.starts_with(durable) { durable.len() } else { 0 };
+    let cut = synced + chance.below((now.len() - synced) as u64 + 1) as usize;
     match chance.below(4) {
         0 => *now = durable.to_vec(),
         1 => return false,
