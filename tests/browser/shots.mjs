@@ -27,6 +27,7 @@ const ACTS = [
   { act: wrong, names: ['problems', 'problem-node', 'broken-toml', 'conflict', 'keys'] },
   { act: broken, names: ['broken-on-purpose', 'events'] },
   { act: lost, names: ['target', 'contact-lost'] },
+  { act: alerted, names: ['alerts-form', 'alerts-firing', 'alerts-events', 'skew-canvas'] },
   { act: clustered, names: ['cluster-alone', 'cluster-running', 'cluster-canvas', 'cluster-node-lost', 'cluster-folded', 'cluster-lost'] },
   // A debug build's disk fails where it is asked to: the parts of the first two epochs.
   { act: failing, names: ['checkpoint-failed', 'checkpoint-failed-events'], env: { MILLRACE_FAIL_AT: 'part:2' } },
@@ -331,6 +332,38 @@ async function lost(page, shot, where) {
   await phase(page, 'contact_lost', 15_000);
   await rest(page, 3_000);
   await shot('contact-lost');
+}
+
+/** Alerts of three kinds, one of which fires, and a key that most rows have. */
+async function alerted(page, shot, where) {
+  const alerts = [
+    '[alert.lates]\nfigure = "late"\nnode = "hourly"\nabove = 1000000\n',
+    '[alert.behind]\nfigure = "watermark_lag"\nnode = "flights"\nabove = "10m"\nfor = "1s"\nnotify = ["desktop", "http://127.0.0.1:9/${HOOK:-x}"]\n',
+    '[alert.broken]\nfigure = "run_state"\nis = "failed"\n',
+    '[alert.skewed]\nfigure = "skew"\nabove = 1.2\nfor = "1m"\n',
+  ];
+  const skewed = (text) => text.replace('[pipeline]\n', '[pipeline]\nparallelism = 4\n').replace('by = ["origin"]', 'by = ["origin"]\nparallelism = 4');
+  await quick(where, 'alerted.millrace.toml', (text) => `${skewed(text)}\n${alerts.join('\n')}`);
+  await openFile(page, 'alerted');
+  await tab(page, 'Alerts');
+  await page.getByRole('button', { name: 'Change the alert behind' }).click();
+  await rest(page);
+  await shot('alerts-form');
+  await run(page);
+  await phase(page, 'running');
+  await tab(page, 'Alerts');
+  await rest(page, 7_000);
+  await shot('alerts-firing');
+  await choose(page, 'hourly');
+  await tab(page, 'Metrics');
+  await rest(page);
+  await shot('skew-canvas');
+  await page.locator('.rail').getByRole('button', { name: 'Events' }).click();
+  await rest(page);
+  await shot('alerts-events');
+  await page.locator('.rail').getByRole('button', { name: 'Pipeline', exact: true }).click();
+  await stop(page);
+  await home(page);
 }
 
 /** Three nodes, of which one is killed, and then the one that leads. */

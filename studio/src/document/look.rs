@@ -10,7 +10,8 @@ use millrace_engine::model::{ChangeMode, Diagnostics, NodeId, Pipeline, Schema};
 use millrace_engine::plan::{BoundNode, OutputPort, change_mode};
 use millrace_engine::runtime::guarantee::{Delivery as EngineDelivery, Guarantee as EngineGuarantee};
 use millrace_studio_api::{
-    Broken, Column, Delivery, Explanation, Finding, Graph, GraphInput, GraphNode, GraphPort, Guarantee, LineRange, Touch, TouchKind,
+    Broken, Column, Delivery, Explanation, Finding, Graph, GraphAlert, GraphInput, GraphNode, GraphPort, Guarantee, LineRange, Touch,
+    TouchKind,
 };
 
 use super::findings::findings;
@@ -59,6 +60,7 @@ impl Looker {
             graph: drawn.ok().map(|drawn| Graph {
                 settings: drawn.settings.into(),
                 nodes: drawn.nodes.into_iter().map(|node| graph_node(node, &inspection)).collect(),
+                alerts: drawn.alerts.into_iter().map(graph_alert).collect(),
                 touches,
             }),
             pipeline: inspection.pipeline,
@@ -105,6 +107,11 @@ fn graph_node(node: millrace_engine::model::file::GraphNode, inspection: &Inspec
         guarantees,
         lines: LineRange { first, last },
     }
+}
+
+fn graph_alert(alert: millrace_engine::model::file::GraphAlert) -> GraphAlert {
+    let [first, last] = alert.lines;
+    GraphAlert { name: alert.name, fields: alert.fields.into(), lines: LineRange { first, last } }
 }
 
 fn guarantee(told: &EngineGuarantee) -> Guarantee {

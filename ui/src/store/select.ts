@@ -32,6 +32,22 @@ export function nodeFigures(state: State, id: string): NodeFigures | undefined {
 
 export const useNodeFigures = (id: string): NodeFigures | undefined => useStore((state) => nodeFigures(state, id));
 
+/** Whether rows of an edge go from one node of the cluster to another, in this studio's run. */
+export function crossesNodes(state: State, edge: EdgeRef): boolean {
+  if (state.run === null || isOver(state.run.phase)) return false;
+  const places = state.cluster?.jobs.find((job) => job.mine)?.places;
+  const members = new Set([...(places?.[edge.from] ?? []), ...(places?.[edge.to] ?? [])]);
+  return members.size > 1;
+}
+
+/** From so many times the mean on the task that gets most is worth a word, where it has something to do. */
+const SKEWED = 1.5;
+
+export const isSkewed = (figures: NodeFigures): boolean => figures.skew !== undefined && figures.skew.ratio >= SKEWED;
+
+/** How many alerts of the run fire. */
+export const useFiring = (): number => useStore((state) => state.figures?.alerts.filter((alert) => alert.standing === 'firing').length ?? 0);
+
 export const useNodeChanged = (id: string): boolean => useStore((state) => state.run?.differs?.nodes.includes(id) === true);
 
 export function edgeFigures(state: State, edge: EdgeRef): EdgeFigures | undefined {

@@ -82,6 +82,7 @@ export const cluster = {
   outcomes: {
     running: (after: number) => `runs again after ${duration(after)}`,
     resumed: (after: number) => `back after ${duration(after)}`,
+    over: (after: number) => `over after ${duration(after)}`,
     failed: 'a run has failed',
     restarting: 'begins again',
   },
@@ -96,5 +97,7 @@ export const cluster = {
     running: 'Runs again',
     failed: 'Run failed',
     leader_changed: 'New control leader',
+    alert_firing: 'Alert',
+    alert_resolved: 'Alert over',
   } as Record<string, string>,
 };
