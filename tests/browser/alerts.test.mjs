@@ -63,7 +63,9 @@ test('an alert is added by hand, fires, is told, and is over with the run', { ti
   const hook = field(page, 'notify').locator('input.field-box').last();
   await hook.fill(`http://127.0.0.1:${hooks.address().port}/\${HOOK}`);
   await hook.press('Enter');
-  await field(page, 'notify').getByRole('checkbox').check();
+  // The tick is the file's: it is there once the edit is.
+  await field(page, 'notify').getByRole('checkbox').click();
+  await eventually(async () => assert.ok(await field(page, 'notify').getByRole('checkbox').isChecked()));
   await page.getByRole('tab', { name: 'Text' }).click();
   await eventually(async () => {
     const text = await textShown(page);
