@@ -60,6 +60,8 @@ chart = [640, 80]
 const BROKEN_TEXT = '[node.flown\nkind = "filter"\n';
 
 const home = (page) => page.locator('.rail').getByRole('button', { name: 'Home' }).click();
+/** A button of the rail, and no other of that name: on a busy machine it may take its time. */
+const screen = (page, name) => page.locator('.rail').getByRole('button', { name, exact: true }).click({ timeout: 30_000 });
 const run = (page) => page.getByRole('button', { name: 'Run', exact: true }).click();
 const stop = async (page) => {
   await page.getByRole('button', { name: /^Stop/ }).click();
@@ -150,10 +152,10 @@ async function departures(page, shot) {
   await tab(page, 'Rows');
   await rest(page, 900);
   await shot('rows');
-  await page.getByRole('button', { name: 'Live', exact: true }).click();
+  await screen(page, 'Live');
   await rest(page, 1_500);
   await shot('live');
-  await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
+  await screen(page, 'Pipeline');
   await tab(page, 'Chart');
   await page.locator('.dock').getByRole('button', { name: 'Table' }).click();
   await rest(page, 900);
@@ -214,10 +216,10 @@ async function kept(page, shot, where) {
   await page.getByRole('button', { name: 'Kill', exact: true }).click();
   await rest(page, 1_500);
   await shot('kept-killed');
-  await page.getByRole('button', { name: 'Events' }).click();
+  await screen(page, 'Events');
   await rest(page);
   await shot('kept-restarted');
-  await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
+  await screen(page, 'Pipeline');
   await stop(page);
   await page.getByRole('button', { name: 'Restore from' }).click();
   await rest(page, 900);
@@ -234,7 +236,7 @@ async function failing(page, shot, where) {
   await tab(page, 'Checkpoints');
   await rest(page, 9_000);
   await shot('checkpoint-failed');
-  await page.getByRole('button', { name: 'Events' }).click();
+  await screen(page, 'Events');
   await rest(page);
   await shot('checkpoint-failed-events');
 }
@@ -252,7 +254,7 @@ async function poisoned(page, shot, where) {
   await choose(page, 'readings');
   await rest(page);
   await shot('poison-quarantined');
-  await page.getByRole('button', { name: 'Events' }).click();
+  await screen(page, 'Events');
   await rest(page);
   await shot('poison-events');
   await home(page);
@@ -287,7 +289,7 @@ async function wrong(page, shot, where) {
   await rest(page, 300);
   await shot('conflict');
   await conflict.getByRole('button', { name: /^Theirs/ }).click();
-  await page.getByRole('button', { name: 'Keys' }).click();
+  await screen(page, 'Keys');
   await rest(page, 300);
   await shot('keys');
   await page.keyboard.press('Escape');
@@ -301,10 +303,10 @@ async function broken(page, shot) {
   await phase(page, 'running');
   await rest(page, 7_000);
   await shot('broken-on-purpose');
-  await page.getByRole('button', { name: 'Events' }).click();
+  await screen(page, 'Events');
   await rest(page);
   await shot('events');
-  await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
+  await screen(page, 'Pipeline');
   await stop(page);
   await home(page);
 }
@@ -358,10 +360,10 @@ async function alerted(page, shot, where) {
   await tab(page, 'Metrics');
   await rest(page);
   await shot('skew-canvas');
-  await page.locator('.rail').getByRole('button', { name: 'Events' }).click();
+  await screen(page, 'Events');
   await rest(page);
   await shot('alerts-events');
-  await page.locator('.rail').getByRole('button', { name: 'Pipeline', exact: true }).click();
+  await screen(page, 'Pipeline');
   await stop(page);
   await home(page);
 }
@@ -370,7 +372,7 @@ async function alerted(page, shot, where) {
 async function clustered(page, shot, where) {
   const leader = await node();
   const members = [];
-  const cluster = () => page.locator('.rail').getByRole('button', { name: 'Cluster', exact: true }).click();
+  const cluster = () => screen(page, 'Cluster');
   try {
     await where.write('spread.millrace.toml', SPREAD);
     await openFile(page, 'spread');
@@ -384,7 +386,7 @@ async function clustered(page, shot, where) {
     await phase(page, 'running', 20_000);
     await rest(page, 6_000);
     await shot('cluster-running');
-    await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
+    await screen(page, 'Pipeline');
     await rest(page, 900);
     await shot('cluster-canvas');
     await cluster();

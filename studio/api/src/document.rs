@@ -195,6 +195,8 @@ pub enum TouchKind {
     Reads,
     Writes,
     Environment,
+    /// A webhook of an alert: its scheme and host.
+    Calls,
 }
 
 /// One thing that is wrong, in words.

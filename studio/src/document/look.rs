@@ -1,10 +1,11 @@
 //! What a text means: the graph for the canvas with its columns, and everything that is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use millrace_engine::inspect::{Inspection, Inspector};
+use millrace_engine::model::alert::WebhookUrl;
 use millrace_engine::model::file::graph;
 use millrace_engine::model::{ChangeMode, Diagnostics, NodeId, Pipeline, Schema};
 use millrace_engine::plan::{BoundNode, OutputPort, change_mode};
@@ -173,6 +174,9 @@ fn touches(inspection: &Inspection) -> Vec<Touch> {
             touches.push(Touch { node: node.id.to_string(), kind, what: path.to_owned() });
         }
     }
+    let hooks = inspection.pipeline.iter().flat_map(|pipeline| &pipeline.alerts).flat_map(|alert| &alert.webhooks);
+    let hosts: BTreeSet<String> = hooks.map(WebhookUrl::shown).collect();
+    touches.extend(hosts.into_iter().map(|what| Touch { node: String::new(), kind: TouchKind::Calls, what }));
     touches.extend(inspection.env_names.iter().map(|name| Touch { node: String::new(), kind: TouchKind::Environment, what: name.clone() }));
     touches
 }

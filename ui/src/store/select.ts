@@ -40,10 +40,8 @@ export function crossesNodes(state: State, edge: EdgeRef): boolean {
   return members.size > 1;
 }
 
-/** From so many times the mean on the task that gets most is worth a word, where it has something to do. */
-const SKEWED = 1.5;
-
-export const isSkewed = (figures: NodeFigures): boolean => figures.skew !== undefined && figures.skew.ratio >= SKEWED;
+/** Twice the mean on one task is worth a word; of two tasks, three quarters of all rows. */
+export const isSkewed = ({ skew, tasks }: NodeFigures): boolean => skew !== undefined && skew.ratio >= Math.min(1 + (tasks - 1) / 2, 2);
 
 /** How many alerts of the run fire. */
 export const useFiring = (): number => useStore((state) => state.figures?.alerts.filter((alert) => alert.standing === 'firing').length ?? 0);

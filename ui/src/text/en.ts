@@ -158,7 +158,7 @@ export const en = {
     showProblems: 'Show problems',
     touches: 'What a run touches',
     touchesNone: 'Nothing outside the studio.',
-    touchKinds: { reads: 'reads', writes: 'writes', environment: 'takes from the environment' },
+    touchKinds: { reads: 'reads', writes: 'writes', environment: 'takes from the environment', calls: 'calls' },
     manySelected: 'Several nodes are selected. They move, copy and delete together.',
     removeNodes: 'Delete',
     duplicate: 'Duplicate',
