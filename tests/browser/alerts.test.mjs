@@ -92,6 +92,8 @@ test('an alert is added by hand, fires, is told, and is over with the run', { ti
 
   await page.getByRole('button', { name: /^Stop/ }).click();
   await phase(page, 'stopped', 20_000);
+  await page.locator('.status-bar').getByRole('button', { name: '1 alert firing' }).waitFor({ state: 'detached' });
+  await row.getByText('quiet', { exact: true }).waitFor();
   await eventually(() => assert.deepEqual(told.map((one) => one.state), ['firing', 'resolved']));
   await page.locator('.rail').getByRole('button', { name: 'Events', exact: true }).click();
   await page.getByText(/^busy_tower: rows_in of flights above 10: .* \(the run is over\)$/).first().waitFor();
