@@ -1006,7 +1006,7 @@ export type Touch = { node: string, kind: TouchKind,
  */
 what: string, };
 
-export type TouchKind = "reads" | "writes" | "environment";
+export type TouchKind = "reads" | "writes" | "environment" | "calls";
 
 export type WaitedFor = { node: string, task: number, after_ms: number, };
 
