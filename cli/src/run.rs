@@ -25,6 +25,9 @@ use crate::reach::reach;
 /// How long a node may take to end a run that was asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long webhooks of a run that is over may take to be told.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
 /// Runs a pipeline to its end. Gives the exit code.
 pub async fn run(arguments: RunArguments) -> anyhow::Result<u8> {
     let pipeline = match Pipeline::read(&arguments.file) {
@@ -50,6 +53,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<u8> {
     };
     let code = run_on(&client, &engine, &pipeline, &inspection, &arguments, overrides).await;
     client.leave().await;
+    engine.webhooks_told(LAST_WORDS).await;
     code
 }
 

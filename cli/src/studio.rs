@@ -26,6 +26,7 @@ pub async fn serve(arguments: StudioArguments) -> anyhow::Result<u8> {
         data_dir: arguments.data_dir.clone().unwrap_or_else(|| data_dir(&top)),
         top,
         allowed: arguments.allow_path,
+        notifier: None,
     });
     let server = match Server::bind(arguments.listen, studio.clone()).await {
         Ok(server) => server,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_cluster::client::Disk;
 use millrace_cluster::control::ControlNode;
@@ -21,6 +22,7 @@ use millrace_wire::message::{EngineDescription, NEWEST_PROTOCOL};
 use crate::inspect::Inspector;
 use crate::launcher::Launcher;
 use crate::vitals::ProcessVitals;
+use crate::webhooks::Webhooks;
 
 /// What an engine is made with.
 #[derive(Default)]
@@ -47,6 +49,7 @@ pub struct Engine {
     host: EngineHost,
     inspector: Arc<Inspector>,
     crew: Arc<Crew>,
+    webhooks: Webhooks,
 }
 
 impl Engine {
@@ -58,10 +61,10 @@ impl Engine {
         let registry = Registry::default().with(operators::all()).with(options.connectors);
         let inspector = Arc::new(Inspector::new(registry, options.allowed, data.clone()));
         let crew = Arc::new(Crew::default());
-        let clock = SystemClock::default();
+        let (clock, webhooks) = (SystemClock::default(), Webhooks::default());
         let vitals = ProcessVitals::new(cores, clock.wall_us());
         let host = EngineHost::new(HostOptions {
-            launcher: Arc::new(Launcher::new(inspector.clone(), data, crew.clone())),
+            launcher: Arc::new(Launcher::new(inspector.clone(), data, crew.clone(), webhooks.clone())),
             crew: crew.clone(),
             clock: Arc::new(clock),
             vitals: Arc::new(vitals),
@@ -78,7 +81,7 @@ impl Engine {
             limits: options.limits,
             run_folder: options.run_folder,
         });
-        Ok(Engine { host, inspector, crew })
+        Ok(Engine { host, inspector, crew, webhooks })
     }
 
     /// Looks at pipelines with this engine's kinds.
@@ -89,6 +92,12 @@ impl Engine {
     /// What a node serves to clients elsewhere.
     pub fn host(&self) -> &EngineHost {
         &self.host
+    }
+
+    /// Waits until every webhook has been told what alerts had to say, or has been given up; no longer than `patience`. For a process that is about
+    /// to end.
+    pub async fn webhooks_told(&self, patience: Duration) {
+        self.webhooks.told(patience).await;
     }
 
     /// From now on the engine is of a control group. One that is of one already stays in it.

@@ -170,6 +170,7 @@ impl Inspector {
             team: None,
             state: None,
             ledger: None,
+            herald: None,
         }
     }
 

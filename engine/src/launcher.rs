@@ -8,10 +8,12 @@ use millrace_cluster::control::{ControlNode, RunLedger};
 use millrace_cluster::host::lead_in_place;
 use millrace_cluster::launch::{Run, RunLauncher};
 use millrace_cluster::replica::bring_to_log;
+use millrace_cluster::seen::file_name;
 use millrace_cluster::share::Crew;
 use millrace_model::field::Duration;
 use millrace_model::{Diagnostic, Diagnostics, NodeId, PipelineSettings, Schema};
 use millrace_runtime::RunError;
+use millrace_runtime::alerts::Herald;
 use millrace_runtime::checkpoint::{Allowances, StateHome, codes};
 use millrace_runtime::clock::{Clock, SystemClock};
 use millrace_runtime::connector::ResultSink;
@@ -30,6 +32,7 @@ use crate::inspect::{Inspector, NO_FOLDER, Nowhere};
 use crate::local_run::{LocalRun, Maker, Place};
 use crate::savepoint::{finding, parsed};
 use crate::state_place::StatePlace;
+use crate::webhooks::Webhooks;
 
 /// Of how many nodes an epoch is on the disks, where the file does not say.
 const REPLICAS: u32 = 2;
@@ -41,11 +44,18 @@ const LEAST_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10)
 pub struct Launcher {
     maker: Maker,
     data: DataRuntime,
+    webhooks: Webhooks,
 }
 
 impl Launcher {
-    pub fn new(inspector: Arc<Inspector>, data: DataRuntime, crew: Arc<Crew>) -> Launcher {
-        Launcher { maker: Maker { inspector, crew }, data }
+    pub fn new(inspector: Arc<Inspector>, data: DataRuntime, crew: Arc<Crew>, webhooks: Webhooks) -> Launcher {
+        Launcher { maker: Maker { inspector, crew }, data, webhooks }
+    }
+
+    /// Who is told of a run's alerts.
+    fn herald(&self, run: &str, deployment: &Deployment, settings: &PipelineSettings) -> Arc<dyn Herald> {
+        let name = if settings.name.is_empty() { file_name(&deployment.name) } else { &settings.name };
+        Arc::new(self.webhooks.of_run(name, run))
     }
 
     /// Where the run is kept, and where its epochs are entered.
@@ -136,7 +146,17 @@ impl Launcher {
         let options = JobOptions::resolve(&deployment.options, &pipeline.settings);
         let state = start.is_durable.then(|| StateHome::new(store, LEAST_INTERVAL, false));
         let (clock, results) = (Arc::new(SystemClock::default()), Arc::new(Nowhere));
-        let host = HostContext { files, clock, results, run: "share".to_owned(), data: self.data.clone(), team: None, state, ledger: None };
+        let host = HostContext {
+            files,
+            clock,
+            results,
+            run: "share".to_owned(),
+            data: self.data.clone(),
+            team: None,
+            state,
+            ledger: None,
+            herald: None,
+        };
         let registry = self.maker.inspector.registry().clone();
         Ok((Part { plan, registry, options, host, start }, folder))
     }
@@ -166,7 +186,9 @@ impl RunLauncher for Launcher {
         // The run alone holds its state: it ends with the run.
         let seen = store.as_ref().map(Arc::downgrade);
         let team = Some(self.maker.team(job, &version, store));
-        let host = HostContext { files: files.clone(), clock: Arc::new(clock), results, run, data: self.data.clone(), team, state, ledger };
+        let herald = Some(self.herald(&run, deployment, &version.settings));
+        let (files_of_run, clock, data) = (files.clone(), Arc::new(clock), self.data.clone());
+        let host = HostContext { files: files_of_run, clock, results, run, data, team, state, ledger, herald };
         match launch(version.plan.clone(), self.maker.inspector.registry().clone(), version.options.clone(), host) {
             Ok(handle) => {
                 self.maker.crew.seen().planned(job, &deployment.name, &handle.physical());

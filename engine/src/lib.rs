@@ -11,6 +11,7 @@ mod local_run;
 pub mod savepoint;
 mod state_place;
 mod vitals;
+pub mod webhooks;
 
 pub use engine::{Engine, EngineOptions};
 

@@ -57,6 +57,7 @@ impl Maker {
             return Err(inspection.diagnostics);
         };
         let mut options = JobOptions::resolve(&deployment.options, &pipeline.settings);
+        options.alerts = pipeline.alerts.into();
         let hands: u32 = self.crew.present().iter().map(|(_, _, slots)| slots).sum();
         if hands > 0 && deployment.options.parallelism.or(pipeline.settings.parallelism).is_none() {
             options.parallelism = hands;

@@ -4,9 +4,11 @@
 
 mod bridge;
 mod dialogs;
+mod notify;
 mod window;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use millrace_engine::runtime::data_runtime::DataPriority;
@@ -87,6 +89,7 @@ fn start(data_dir: PathBuf) -> anyhow::Result<StudioHandle> {
         data_dir,
         top: home,
         allowed: Vec::new(),
+        notifier: Some(Arc::new(notify::Desktop::start().context("the thread for notifications cannot start")?)),
     }))
 }
 

@@ -2,8 +2,10 @@
 
 use millrace_engine::expr::aggregate::aggregates;
 use millrace_engine::expr::functions;
+use millrace_engine::model::alert::Figure;
 use millrace_engine::model::catalog::schema_of;
 use millrace_engine::model::field::{CommonFields, SinkFields, SourceFields};
+use millrace_engine::model::file::alert_schema;
 use millrace_engine::model::{self, DataType, Inputs, PipelineSettings};
 use millrace_studio_api::{Catalog, FunctionInfo, InputsInfo, KindInfo, PortInfo};
 
@@ -27,6 +29,8 @@ pub fn catalog(kinds: &model::Catalog) -> Catalog {
         source_schema: schema_of::<SourceFields>(),
         sink_schema: schema_of::<SinkFields>(),
         pipeline_schema: schema_of::<PipelineSettings>(),
+        alert_schema: alert_schema(),
+        run_figures: Figure::ALL.iter().filter(|figure| figure.is_of_run_alone()).map(|figure| figure.name().to_owned()).collect(),
         functions: scalar.chain(aggregate).collect(),
         types: DataType::ALL.iter().map(|data_type| data_type.name().to_owned()).collect(),
     }

@@ -16,4 +16,4 @@ pub mod targets;
 
 pub use server::{ServeError, Server};
 pub use session::{Outgoing, Session};
-pub use studio::{StudioHandle, StudioOptions};
+pub use studio::{Notifier, StudioHandle, StudioOptions};

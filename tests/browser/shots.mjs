@@ -27,6 +27,7 @@ const ACTS = [
   { act: wrong, names: ['problems', 'problem-node', 'broken-toml', 'conflict', 'keys'] },
   { act: broken, names: ['broken-on-purpose', 'events'] },
   { act: lost, names: ['target', 'contact-lost'] },
+  { act: alerted, names: ['alerts-form', 'alerts-firing', 'alerts-events', 'skew-canvas'] },
   { act: clustered, names: ['cluster-alone', 'cluster-running', 'cluster-canvas', 'cluster-node-lost', 'cluster-folded', 'cluster-lost'] },
   // A debug build's disk fails where it is asked to: the parts of the first two epochs.
   { act: failing, names: ['checkpoint-failed', 'checkpoint-failed-events'], env: { MILLRACE_FAIL_AT: 'part:2' } },
@@ -59,6 +60,8 @@ chart = [640, 80]
 const BROKEN_TEXT = '[node.flown\nkind = "filter"\n';
 
 const home = (page) => page.locator('.rail').getByRole('button', { name: 'Home' }).click();
+/** A button of the rail, and no other of that name: on a busy machine it may take its time. */
+const screen = (page, name) => page.locator('.rail').getByRole('button', { name, exact: true }).click({ timeout: 30_000 });
 const run = (page) => page.getByRole('button', { name: 'Run', exact: true }).click();
 const stop = async (page) => {
   await page.getByRole('button', { name: /^Stop/ }).click();
@@ -149,10 +152,10 @@ async function departures(page, shot) {
   await tab(page, 'Rows');
   await rest(page, 900);
   await shot('rows');
-  await page.getByRole('button', { name: 'Live', exact: true }).click();
+  await screen(page, 'Live');
   await rest(page, 1_500);
   await shot('live');
-  await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
+  await screen(page, 'Pipeline');
   await tab(page, 'Chart');
   await page.locator('.dock').getByRole('button', { name: 'Table' }).click();
   await rest(page, 900);
@@ -213,10 +216,10 @@ async function kept(page, shot, where) {
   await page.getByRole('button', { name: 'Kill', exact: true }).click();
   await rest(page, 1_500);
   await shot('kept-killed');
-  await page.getByRole('button', { name: 'Events' }).click();
+  await screen(page, 'Events');
   await rest(page);
   await shot('kept-restarted');
-  await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
+  await screen(page, 'Pipeline');
   await stop(page);
   await page.getByRole('button', { name: 'Restore from' }).click();
   await rest(page, 900);
@@ -233,7 +236,7 @@ async function failing(page, shot, where) {
   await tab(page, 'Checkpoints');
   await rest(page, 9_000);
   await shot('checkpoint-failed');
-  await page.getByRole('button', { name: 'Events' }).click();
+  await screen(page, 'Events');
   await rest(page);
   await shot('checkpoint-failed-events');
 }
@@ -251,7 +254,7 @@ async function poisoned(page, shot, where) {
   await choose(page, 'readings');
   await rest(page);
   await shot('poison-quarantined');
-  await page.getByRole('button', { name: 'Events' }).click();
+  await screen(page, 'Events');
   await rest(page);
   await shot('poison-events');
   await home(page);
@@ -286,7 +289,7 @@ async function wrong(page, shot, where) {
   await rest(page, 300);
   await shot('conflict');
   await conflict.getByRole('button', { name: /^Theirs/ }).click();
-  await page.getByRole('button', { name: 'Keys' }).click();
+  await screen(page, 'Keys');
   await rest(page, 300);
   await shot('keys');
   await page.keyboard.press('Escape');
@@ -300,10 +303,10 @@ async function broken(page, shot) {
   await phase(page, 'running');
   await rest(page, 7_000);
   await shot('broken-on-purpose');
-  await page.getByRole('button', { name: 'Events' }).click();
+  await screen(page, 'Events');
   await rest(page);
   await shot('events');
-  await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
+  await screen(page, 'Pipeline');
   await stop(page);
   await home(page);
 }
@@ -333,11 +336,43 @@ async function lost(page, shot, where) {
   await shot('contact-lost');
 }
 
+/** Alerts of three kinds, one of which fires, and a key that most rows have. */
+async function alerted(page, shot, where) {
+  const alerts = [
+    '[alert.lates]\nfigure = "late"\nnode = "hourly"\nabove = 1000000\n',
+    '[alert.behind]\nfigure = "watermark_lag"\nnode = "flights"\nabove = "10m"\nfor = "1s"\nnotify = ["desktop", "http://127.0.0.1:9/${HOOK:-x}"]\n',
+    '[alert.broken]\nfigure = "run_state"\nis = "failed"\n',
+    '[alert.skewed]\nfigure = "skew"\nabove = 1.2\nfor = "1m"\n',
+  ];
+  const skewed = (text) => text.replace('[pipeline]\n', '[pipeline]\nparallelism = 4\n').replace('by = ["origin"]', 'by = ["origin"]\nparallelism = 4');
+  await quick(where, 'alerted.millrace.toml', (text) => `${skewed(text)}\n${alerts.join('\n')}`);
+  await openFile(page, 'alerted');
+  await tab(page, 'Alerts');
+  await page.getByRole('button', { name: 'Change the alert behind' }).click();
+  await rest(page);
+  await shot('alerts-form');
+  await run(page);
+  await phase(page, 'running');
+  await tab(page, 'Alerts');
+  await rest(page, 7_000);
+  await shot('alerts-firing');
+  await choose(page, 'hourly');
+  await tab(page, 'Metrics');
+  await rest(page);
+  await shot('skew-canvas');
+  await screen(page, 'Events');
+  await rest(page);
+  await shot('alerts-events');
+  await screen(page, 'Pipeline');
+  await stop(page);
+  await home(page);
+}
+
 /** Three nodes, of which one is killed, and then the one that leads. */
 async function clustered(page, shot, where) {
   const leader = await node();
   const members = [];
-  const cluster = () => page.locator('.rail').getByRole('button', { name: 'Cluster', exact: true }).click();
+  const cluster = () => screen(page, 'Cluster');
   try {
     await where.write('spread.millrace.toml', SPREAD);
     await openFile(page, 'spread');
@@ -351,7 +386,7 @@ async function clustered(page, shot, where) {
     await phase(page, 'running', 20_000);
     await rest(page, 6_000);
     await shot('cluster-running');
-    await page.getByRole('button', { name: 'Pipeline', exact: true }).click();
+    await screen(page, 'Pipeline');
     await rest(page, 900);
     await shot('cluster-canvas');
     await cluster();

@@ -5,6 +5,7 @@
 pub mod binary;
 pub mod chance;
 pub mod flights;
+pub mod hooks;
 pub mod node;
 pub mod s3;
 

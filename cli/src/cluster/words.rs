@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use millrace_engine::model::Timestamp;
+use millrace_engine::wire::alerts::AlertFigures;
 use millrace_engine::wire::change::ChangeFigures;
 use millrace_engine::wire::cluster::{
     Cluster, ClusterJob, ClusterNode, ControlLook, ControlNode, DeploymentLook, DeploymentStanding, Happening, Incident, Standing,
@@ -35,6 +36,7 @@ pub fn status(cluster: &Cluster, on: &str, before: Option<&Cluster>) -> String {
         }
     }
     parts.push(runs_since(cluster, before));
+    parts.extend(firing(cluster));
     parts.join("\n\n")
 }
 
@@ -70,6 +72,19 @@ fn standing_of(of: &DeploymentLook) -> &'static str {
         DeploymentStanding::Waiting => "waiting",
         DeploymentStanding::Stopped => "stopped",
     }
+}
+
+/// Alerts that fire, the one that has fired longest first. None if none does.
+fn firing(cluster: &Cluster) -> Option<String> {
+    let mut firing: Vec<(&ClusterJob, &AlertFigures)> =
+        cluster.jobs.iter().flat_map(|job| job.firing.iter().map(move |alert| (job, alert))).collect();
+    firing.sort_by_key(|(_, alert)| alert.since_us);
+    let line = |(job, alert): &(&ClusterJob, &AlertFigures)| {
+        let seconds = cluster.at_us.saturating_sub(alert.since_us).max(0) / 1_000_000;
+        vec![job.job.0.to_string(), alert.name.clone(), format!("{seconds} s"), alert.shown.clone(), alert.rule.clone()]
+    };
+    let titles = [("RUN", Right), ("ALERT FIRING", Left), ("FOR", Right), ("VALUE", Right), ("RULE", Left)];
+    (!firing.is_empty()).then(|| table(&titles, &firing.iter().map(line).collect::<Vec<_>>()))
 }
 
 /// The runs, and who leads the control group if there is one.
@@ -288,6 +303,7 @@ mod tests {
             places,
             parallelism: 2,
             change: None,
+            firing: Vec::new(),
         }
     }
 
@@ -343,6 +359,7 @@ mod tests {
             node: node.map(str::to_owned),
             job,
             pipeline: None,
+            alert: None,
             message: "m".into(),
         };
         let victims = vec![what("restarted", None, Some(JobId(3)))];

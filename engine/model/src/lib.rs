@@ -2,6 +2,7 @@
 //!
 //! A pure room: no I/O, no clock, no threads, no Polars. It builds for WebAssembly.
 
+pub mod alert;
 pub mod catalog;
 pub mod codes;
 pub mod diagnostic;
@@ -12,6 +13,7 @@ pub mod pipeline;
 pub mod time;
 pub mod types;
 
+pub use alert::AlertDecl;
 pub use catalog::{Catalog, Category, Inputs, KindInfo, PortInfo};
 pub use diagnostic::{Blame, Diagnostic, Diagnostics, Severity, Span};
 pub use id::{NodeId, PortRef};

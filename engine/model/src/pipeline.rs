@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::alert::AlertDecl;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::field::{ByteSize, CommonFields, Duration, OnPoison, SinkFields, SourceFields};
 use crate::id::{NodeId, PortRef};
@@ -15,6 +16,9 @@ pub struct Pipeline {
     pub settings: PipelineSettings,
     /// In the file's order.
     pub nodes: Vec<NodeDecl>,
+    /// The sound ones, in the file's order. Their webhooks' addresses may hold secrets: they go nowhere with the rest.
+    #[serde(skip)]
+    pub alerts: Vec<AlertDecl>,
     /// Canvas positions, in pixels. Neither validation nor the diff looks at them.
     pub layout: BTreeMap<NodeId, [f64; 2]>,
 }

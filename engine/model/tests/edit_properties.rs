@@ -55,6 +55,15 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         (port(), name()).prop_map(|(from, to)| Edit::Disconnect { from, to, input: None }),
         (name(), position()).prop_map(|(name, position)| Edit::MoveNodes { positions: [(name, position)].into() }),
         (prop::collection::vec(name(), 1..3), position()).prop_map(|(ids, offset)| Edit::Duplicate { ids, offset }),
+        (name(), value()).prop_map(|(node, above)| Edit::AddAlert {
+            name: None,
+            fields: [("figure".to_owned(), json!("late")), ("node".to_owned(), json!(node)), ("above".to_owned(), above)]
+                .into_iter()
+                .collect(),
+        }),
+        (path(), value()).prop_map(|(path, value)| Edit::SetAlertField { alert: "late".to_owned(), path, value }),
+        Just(Edit::RenameAlert { from: "late".to_owned(), to: "late_2".to_owned() }),
+        Just(Edit::RemoveAlert { alert: "late".to_owned() }),
         position().prop_map(|place| Edit::Paste { text: COMMENTED.to_owned(), place: PastePlace::At(place) }),
         (value(), position()).prop_map(|(value, position)| Edit::AddNode {
             id: None,

@@ -167,7 +167,7 @@ input = "flights"
     p.millrace.toml:7:2: error[MR0105]: `nodes` does not belong in a pipeline file
       7 | [nodes.x]
         |  ^^^^^
-      expected: millrace, [pipeline], [node.NAME], [layout]
+      expected: millrace, [pipeline], [node.NAME], [alert.NAME], [layout]
       did you mean `node`?
     "#);
 }

@@ -4,6 +4,7 @@
 //! [`batch`], [`files`], [`key`] and [`quarantine`]. [`prepare`](prepare::prepare) types a pipeline against the world, and
 //! [`launch`](job::launch) runs it: its tasks on a [`DataRuntime`], its control on the caller's runtime.
 
+pub mod alerts;
 pub mod arrow_bridge;
 pub mod batch;
 mod chain;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use millrace_model::field::{CommonFields, SinkFields, SourceFields};
 use millrace_model::{InputDecl, NodeDecl, NodeId, Pipeline, PortRef};
 use millrace_plan::LogicalPlan;
+use millrace_runtime::alerts::Herald;
 use millrace_runtime::checkpoint::StateHome;
 use millrace_runtime::connector::ResultSink;
 use millrace_runtime::files::Files;
@@ -51,6 +52,8 @@ pub struct Harness {
     pub team: Option<Arc<TestTeam>>,
     /// Where epochs of runs that are kept are entered; nowhere unless a test sets it.
     pub ledger: Option<Arc<dyn Ledger>>,
+    /// Who is told of alerts beside those who watch; nobody unless a test sets it.
+    pub herald: Option<Arc<dyn Herald>>,
     folder: TempDir,
 }
 
@@ -88,6 +91,7 @@ impl Harness {
             state: None,
             team: None,
             ledger: None,
+            herald: None,
             folder: tempfile::tempdir().expect("a temporary folder"),
         }
     }
@@ -112,6 +116,7 @@ impl Harness {
             team: self.team.clone().map(|team| team as Arc<dyn Team>),
             state: self.state.clone(),
             ledger: self.ledger.clone(),
+            herald: self.herald.clone(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use millrace_model::NodeId;
 use serde::{Deserialize, Serialize};
 
+use crate::alerts::AlertFigures;
 use crate::change::ChangeFigures;
 use crate::figures::RunState;
 use crate::message::JobId;
@@ -214,6 +215,9 @@ pub struct ClusterJob {
     /// Its newest change while it is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<ChangeFigures>,
+    /// Its alerts that fire.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub firing: Vec<AlertFigures>,
 }
 
 /// What happened to nodes and runs, oldest first. Bounded: the oldest go.
@@ -252,6 +256,9 @@ pub struct Happening {
     /// The name of its pipeline file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<String>,
+    /// The run's alert that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<String>,
     /// What happened and why, in words.
     pub message: String,
 }
@@ -278,6 +285,10 @@ pub mod happenings {
     pub const RUNNING: &str = "running";
     /// A run has failed for good.
     pub const FAILED: &str = "failed";
+    /// A figure of a run passed the threshold of an alert, with what was measured..
+    pub const ALERT_FIRING: &str = "alert_firing";
+    /// ..and came back.
+    pub const ALERT_RESOLVED: &str = "alert_resolved";
     /// Another node leads the control group.
     pub const LEADER_CHANGED: &str = "leader_changed";
     /// A node leads a deployment whose node is gone.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use millrace_model::{NodeId, PortRef, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::alerts::AlertFigures;
 use crate::change::ChangeFigures;
 
 /// One node, all its tasks together. The law of rows: `rows_in = accepted + filtered + late + quarantined`.
@@ -51,6 +52,18 @@ pub struct NodeFigures {
     /// For a bounded source: bytes or rows read, and in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// How unevenly its rows are spread over its tasks; none of a single task, and while few rows come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skew: Option<Skew>,
+}
+
+/// Rows of the task that gets most, over the mean of all tasks of the node, in the last seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Skew {
+    /// 1 is even; at most the number of tasks.
+    pub ratio: f64,
+    /// The task that gets most.
+    pub task: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -167,6 +180,12 @@ pub struct JobFigures {
     /// The newest change of the run while it is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<ChangeFigures>,
+    /// How often the run went back to an epoch after a failure. A peer of the release before tells none.
+    #[serde(default)]
+    pub restarts: u64,
+    /// In the file's order. A peer of the release before knows none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertFigures>,
 }
 
 /// The end of a run, in the shape that `run --json` prints.
@@ -179,6 +198,9 @@ pub struct Summary {
     pub quarantined: u64,
     pub elapsed_ms: u64,
     pub nodes: BTreeMap<NodeId, NodeSummary>,
+    /// Of a pipeline that has some, as they stood at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertFigures>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

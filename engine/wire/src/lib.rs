@@ -4,6 +4,7 @@
 //! encodes them. What comes from a socket is hostile: a length is checked before memory is taken, a checksum before use, a version
 //! before meaning, and nothing here panics.
 
+pub mod alerts;
 pub mod change;
 pub mod cluster;
 pub mod codec;

@@ -374,9 +374,12 @@ pub struct Notice {
     pub severity: NoticeSeverity,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
+    /// The alert that it is about. A peer of the release before has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<String>,
     /// A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `window`, `failed`,
     /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`, `rescaled`,
-    /// `upgraded`, `rolled_back`, `change_refused`.
+    /// `upgraded`, `rolled_back`, `change_refused`, `alert_firing`, `alert_resolved`, `alert_not_told`.
     pub kind: String,
     /// In words.
     pub message: String,

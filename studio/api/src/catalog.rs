@@ -20,6 +20,11 @@ pub struct Catalog {
     /// JSON Schema of the `[pipeline]` table.
     #[ts(type = "unknown")]
     pub pipeline_schema: Value,
+    /// JSON Schema of an `[alert.NAME]` table.
+    #[ts(type = "unknown")]
+    pub alert_schema: Value,
+    /// Figures that are of the whole run, and of no node.
+    pub run_figures: Vec<String>,
     pub functions: Vec<FunctionInfo>,
     /// Names of data types, for casts and schemas: `VARCHAR`.
     pub types: Vec<String>,

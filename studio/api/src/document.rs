@@ -76,6 +76,8 @@ pub struct Graph {
     pub settings: Value,
     /// In the file's order.
     pub nodes: Vec<GraphNode>,
+    /// In the file's order.
+    pub alerts: Vec<GraphAlert>,
     /// What a run would read and write, for the reader of a stranger's file.
     pub touches: Vec<Touch>,
 }
@@ -83,8 +85,18 @@ pub struct Graph {
 /// What there is of a file that never was well-formed: nothing, in the shape that screens read.
 impl Default for Graph {
     fn default() -> Self {
-        Graph { settings: Value::Object(serde_json::Map::new()), nodes: Vec::new(), touches: Vec::new() }
+        Graph { settings: Value::Object(serde_json::Map::new()), nodes: Vec::new(), alerts: Vec::new(), touches: Vec::new() }
     }
+}
+
+/// One alert as written: a table `[alert.NAME]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct GraphAlert {
+    pub name: String,
+    #[ts(type = "Record<string, unknown>")]
+    pub fields: Value,
+    /// Where its table stands in the text.
+    pub lines: LineRange,
 }
 
 /// One node. Edges are the nodes' inputs.
@@ -183,6 +195,8 @@ pub enum TouchKind {
     Reads,
     Writes,
     Environment,
+    /// A webhook of an alert: its scheme and host.
+    Calls,
 }
 
 /// One thing that is wrong, in words.

@@ -26,7 +26,7 @@ pub enum Edit {
     RemoveNodes {
         nodes: Vec<String>,
     },
-    /// References to it follow.
+    /// References to it follow, those of alerts too.
     RenameNode {
         node: String,
         name: String,
@@ -45,6 +45,26 @@ pub enum Edit {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(optional, type = "unknown")]
         value: Option<Value>,
+    },
+    /// Adds an alert with these fields, named after its figure.
+    AddAlert {
+        #[ts(type = "Record<string, unknown>")]
+        fields: serde_json::Map<String, Value>,
+    },
+    /// Sets a field of an alert, or removes it where `value` is absent.
+    SetAlertField {
+        alert: String,
+        path: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional, type = "unknown")]
+        value: Option<Value>,
+    },
+    RenameAlert {
+        alert: String,
+        name: String,
+    },
+    RemoveAlert {
+        alert: String,
     },
     Connect {
         from: String,

@@ -43,7 +43,7 @@ pub use cluster::{
 };
 pub use document::{
     Broken, Column, Conflict, Delivery, DiffLine, DiffLineKind, Document, DocumentCause, Explanation, Finding, FindingSeverity, Graph,
-    GraphInput, GraphNode, GraphPort, Guarantee, LineRange, TextDiff, Touch, TouchKind,
+    GraphAlert, GraphInput, GraphNode, GraphPort, Guarantee, LineRange, TextDiff, Touch, TouchKind,
 };
 pub use edit::Edit;
 pub use home::{DirEntry, DirEntryKind, Directory, Home, RecentProject, Sample, Target, TargetState};
@@ -53,6 +53,6 @@ pub use message::{
 };
 pub use rows::{RowsFrame, RowsPage, RowsSubject};
 pub use run::{
-    Bottleneck, Checkpoint, CheckpointOutcome, Differs, EdgeFigures, Figures, NodeFigures, Notice, Reconnecting, RunChange, RunInfo,
-    RunPhase, Savepoint, WaitedFor,
+    Alert, AlertStanding, AlertTold, Bottleneck, Checkpoint, CheckpointOutcome, Differs, EdgeFigures, Figures, NodeFigures, Notice,
+    Reconnecting, RunChange, RunInfo, RunPhase, Savepoint, Skew, WaitedFor, Webhook,
 };

@@ -13,7 +13,7 @@ use crate::document::{Column, Conflict, Document, Finding, TextDiff};
 use crate::edit::Edit;
 use crate::home::{Directory, Home, Target};
 use crate::rows::RowsPage;
-use crate::run::{Figures, Notice, RunInfo, Savepoint};
+use crate::run::{AlertTold, Figures, Notice, RunInfo, Savepoint};
 
 /// The protocol's version. Screens and studio are built together; a page left open from an earlier release is told to reload.
 pub const API_VERSION: u32 = 1;
@@ -276,6 +276,7 @@ pub enum Event {
     Targets(Vec<Target>),
     /// To screens that watch that target.
     Cluster(Cluster),
+    Alert(AlertTold),
     /// Something to say that belongs to no request.
     Toast {
         severity: Severity,

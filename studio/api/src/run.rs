@@ -38,6 +38,8 @@ pub struct RunInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub cause: Option<Finding>,
+    /// Whether it takes checkpoints: only such a run can go on in other numbers of tasks.
+    pub kept: bool,
     /// Some of the rows that a failed task was working on, as JSON.
     pub sample: Vec<String>,
     /// How the document differs from what runs; none where it does not.
@@ -118,6 +120,71 @@ pub struct Figures {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub progress: Option<f64>,
+    /// The running pipeline's, in the file's order.
+    pub alerts: Vec<Alert>,
+}
+
+/// An alert of a run, as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct Alert {
+    pub name: String,
+    /// `watermark_lag`
+    pub figure: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub node: Option<String>,
+    /// `watermark_lag of flights above 10 min`
+    pub rule: String,
+    pub standing: AlertStanding,
+    /// Since when it stands so, milliseconds since 1970.
+    pub since_ms: f64,
+    /// What was measured last, in words; empty if it could not be.
+    pub value: String,
+    /// How often it has fired since the run began.
+    pub fired: f64,
+    pub desktop: bool,
+    pub webhooks: Vec<Webhook>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertStanding {
+    Quiet,
+    Pending,
+    Firing,
+}
+
+/// What became of what a webhook was to be told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct Webhook {
+    /// Scheme and host, and no more of its address.
+    pub to: String,
+    pub sent: f64,
+    /// Given up, or dropped.
+    pub lost: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub problem: Option<String>,
+}
+
+/// An alert has begun to fire, or is over: for a toast, and the desktop if its file says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct AlertTold {
+    pub name: String,
+    pub firing: bool,
+    /// The rule and the value, in words.
+    pub message: String,
+    pub pipeline: String,
+    /// Whether the page is to tell it on the desktop: where no program does.
+    pub desktop: bool,
+}
+
+/// How unevenly rows are spread over the tasks of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, TS)]
+pub struct Skew {
+    /// Rows of the task that gets most, over the mean.
+    pub ratio: f64,
+    pub task: u32,
 }
 
 /// One epoch of a run. The phases follow each other; those that it did not come to are 0.
@@ -244,6 +311,10 @@ pub struct NodeFigures {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub progress: Option<f64>,
+    /// Of the last seconds; none of a single task, and while few rows come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub skew: Option<Skew>,
 }
 
 /// One edge.
@@ -254,6 +325,8 @@ pub struct EdgeFigures {
     pub to: String,
     pub rows: f64,
     pub rows_per_s: f64,
+    /// As they lie in memory.
+    pub bytes_per_s: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub lag_ms: Option<f64>,

@@ -33,5 +33,5 @@ fn an_unknown_request_is_an_error_and_not_a_panic() {
 
 #[test]
 fn the_graph_of_a_file_that_never_was_well_formed_has_the_shape_that_screens_read() {
-    assert_eq!(to_value(Graph::default()).unwrap(), json!({ "settings": {}, "nodes": [], "touches": [] }));
+    assert_eq!(to_value(Graph::default()).unwrap(), json!({ "settings": {}, "nodes": [], "alerts": [], "touches": [] }));
 }

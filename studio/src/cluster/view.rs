@@ -256,6 +256,7 @@ mod tests {
             places: BTreeMap::new(),
             parallelism: 2,
             change: None,
+            firing: Vec::new(),
         };
         let nodes = vec![node(0, None, Standing::Leads), node(2, Some("ws://b:1"), Standing::Joined)];
         News::Look(Box::new(wire::Cluster { at_us: 9_000, nodes, links: Vec::new(), jobs: vec![job], timeline, control: None }))
@@ -280,6 +281,7 @@ mod tests {
             node: Some("ws://b:1".into()),
             job: None,
             pipeline: None,
+            alert: None,
             message: "m".into(),
         };
         let incidents = vec![wire::Incident { id: 1, root, victims: Vec::new(), unlisted: 0 }];

@@ -1,16 +1,18 @@
 //! What a text means: the graph for the canvas with its columns, and everything that is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use millrace_engine::inspect::{Inspection, Inspector};
+use millrace_engine::model::alert::WebhookUrl;
 use millrace_engine::model::file::graph;
 use millrace_engine::model::{ChangeMode, Diagnostics, NodeId, Pipeline, Schema};
 use millrace_engine::plan::{BoundNode, OutputPort, change_mode};
 use millrace_engine::runtime::guarantee::{Delivery as EngineDelivery, Guarantee as EngineGuarantee};
 use millrace_studio_api::{
-    Broken, Column, Delivery, Explanation, Finding, Graph, GraphInput, GraphNode, GraphPort, Guarantee, LineRange, Touch, TouchKind,
+    Broken, Column, Delivery, Explanation, Finding, Graph, GraphAlert, GraphInput, GraphNode, GraphPort, Guarantee, LineRange, Touch,
+    TouchKind,
 };
 
 use super::findings::findings;
@@ -59,6 +61,7 @@ impl Looker {
             graph: drawn.ok().map(|drawn| Graph {
                 settings: drawn.settings.into(),
                 nodes: drawn.nodes.into_iter().map(|node| graph_node(node, &inspection)).collect(),
+                alerts: drawn.alerts.into_iter().map(graph_alert).collect(),
                 touches,
             }),
             pipeline: inspection.pipeline,
@@ -105,6 +108,11 @@ fn graph_node(node: millrace_engine::model::file::GraphNode, inspection: &Inspec
         guarantees,
         lines: LineRange { first, last },
     }
+}
+
+fn graph_alert(alert: millrace_engine::model::file::GraphAlert) -> GraphAlert {
+    let [first, last] = alert.lines;
+    GraphAlert { name: alert.name, fields: alert.fields.into(), lines: LineRange { first, last } }
 }
 
 fn guarantee(told: &EngineGuarantee) -> Guarantee {
@@ -166,6 +174,9 @@ fn touches(inspection: &Inspection) -> Vec<Touch> {
             touches.push(Touch { node: node.id.to_string(), kind, what: path.to_owned() });
         }
     }
+    let hooks = inspection.pipeline.iter().flat_map(|pipeline| &pipeline.alerts).flat_map(|alert| &alert.webhooks);
+    let hosts: BTreeSet<String> = hooks.map(WebhookUrl::shown).collect();
+    touches.extend(hosts.into_iter().map(|what| Touch { node: String::new(), kind: TouchKind::Calls, what }));
     touches.extend(inspection.env_names.iter().map(|name| Touch { node: String::new(), kind: TouchKind::Environment, what: name.clone() }));
     touches
 }

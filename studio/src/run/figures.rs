@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use millrace_engine::model::{NodeDecl, NodeId, Pipeline, Timestamp};
+use millrace_engine::wire::alerts::{self as wire, AlertFigures, WebhookFigures};
 use millrace_engine::wire::change::ChangeFigures;
 use millrace_engine::wire::figures::{EdgeFigures as Edge, EpochFigures, EpochOutcome, EpochPhase, JobFigures, NodeFigures as Node};
-use millrace_studio_api::{Bottleneck, Checkpoint, CheckpointOutcome, EdgeFigures, Figures, NodeFigures, RunChange, WaitedFor};
+use millrace_studio_api::{
+    Alert, AlertStanding, Bottleneck, Checkpoint, CheckpointOutcome, EdgeFigures, Figures, NodeFigures, RunChange, Skew, WaitedFor, Webhook,
+};
 
 /// Makes rates out of two looks at a run.
 #[derive(Debug, Default)]
@@ -56,6 +59,7 @@ impl Rates {
             parallelism: now.parallelism,
             change: now.change.as_ref().map(change),
             progress: share_done(source_figures().map(|(_, figures)| figures)),
+            alerts: now.alerts.iter().map(alert).collect(),
             nodes,
         }
     }
@@ -113,7 +117,31 @@ fn node_figures(now: &Node, before: &Node, seconds: f64, waits_for: Option<Strin
         state_disk_bytes: now.state_disk_bytes as f64,
         waits_for,
         progress: now.progress.filter(|progress| progress.total > 0).map(|progress| progress.done as f64 / progress.total as f64),
+        skew: now.skew.map(|skew| Skew { ratio: skew.ratio, task: skew.task }),
     }
+}
+
+fn alert(of: &AlertFigures) -> Alert {
+    Alert {
+        name: of.name.clone(),
+        figure: of.figure.clone(),
+        node: of.node.as_ref().map(ToString::to_string),
+        rule: of.rule.clone(),
+        standing: match of.standing {
+            wire::AlertStanding::Quiet => AlertStanding::Quiet,
+            wire::AlertStanding::Pending => AlertStanding::Pending,
+            wire::AlertStanding::Firing => AlertStanding::Firing,
+        },
+        since_ms: of.since_us as f64 / 1e3,
+        value: of.shown.clone(),
+        fired: of.fired as f64,
+        desktop: of.desktop,
+        webhooks: of.webhooks.iter().map(webhook).collect(),
+    }
+}
+
+fn webhook(of: &WebhookFigures) -> Webhook {
+    Webhook { to: of.to.clone(), sent: of.sent as f64, lost: (of.failed + of.dropped) as f64, problem: of.problem.clone() }
 }
 
 fn change(of: &ChangeFigures) -> RunChange {
@@ -158,6 +186,7 @@ fn edge_figures(now: &Edge, before: Option<&Edge>, seconds: f64, job: &JobFigure
         to: now.to.to_string(),
         rows: now.rows as f64,
         rows_per_s: rate(now.rows, before.map_or(0, |edge| edge.rows), seconds),
+        bytes_per_s: rate(now.bytes, before.map_or(0, |edge| edge.bytes), seconds),
         lag_ms: lag.map(|(newest, watermark)| (newest - watermark).max(0.0)),
         waiting_percent: share(now.blocked_ns, before.map_or(0, |edge| edge.blocked_ns), seconds, from.map_or(1, |node| node.tasks)),
         queued_rows: now.queued_rows as f64,

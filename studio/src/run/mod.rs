@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use millrace_engine::cluster::{Contact, DataItem, DataPayload, EngineClient};
 use millrace_engine::model::file::{changed_nodes, diff};
-use millrace_engine::model::{Diagnostic, NodeId, Pipeline, PortRef};
+use millrace_engine::model::{AlertDecl, Diagnostic, NodeId, Pipeline, PortRef};
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::{DataHeader, Event, JobId};
-use millrace_studio_api::{ChartInfo, Differs, Figures, Finding, Reconnecting, RunInfo, RunPhase};
+use millrace_studio_api::{AlertTold, ChartInfo, Differs, Figures, Finding, Reconnecting, RunInfo, RunPhase};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::document::Look;
@@ -136,6 +136,7 @@ impl Run {
             reconnecting: self.reconnecting.clone(),
             reconnects: self.reconnects(),
             cause: self.cause.clone(),
+            kept: self.pipeline.settings.checkpoint_every.is_some(),
             sample: self.sample.clone(),
             differs: self.differs(text),
         }
@@ -202,6 +203,14 @@ impl Run {
         self.last_heard_ms = Some(now_ms - seen.age().as_secs_f64() * 1e3);
         self.figures = Some(self.rates.look(self.number, now_ms, &seen.figures, &self.pipeline, machine));
         self.figures.as_ref()
+    }
+
+    /// An alert that has begun to fire, or is over.
+    pub fn alert_told(&self, name: &str, firing: bool, message: &str) -> AlertTold {
+        let is_meant = |alert: &&AlertDecl| alert.name == name;
+        let desktop = self.pipeline.alerts.iter().find(is_meant).is_some_and(|alert| alert.desktop);
+        let pipeline = self.pipeline.settings.name.clone();
+        AlertTold { name: name.to_owned(), firing, message: message.to_owned(), pipeline, desktop }
     }
 
     /// Rows of a dashboard. Gives its name, if it is one of ours.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millrace_studio_api::frame::{chart_frame, rows_frame};
-use millrace_studio_api::{Conflict, Document, DocumentCause, Event, Notice, RowsFrame, RowsSubject, ServerMessage, Severity};
+use millrace_studio_api::{AlertTold, Conflict, Document, DocumentCause, Event, Notice, RowsFrame, RowsSubject, ServerMessage, Severity};
 
 use super::Studio;
 use crate::document::{Change, text_diff};
@@ -27,6 +27,18 @@ impl Studio {
 
     pub(super) fn toast(&mut self, severity: Severity, message: String) {
         self.tell(Event::Toast { severity, message });
+    }
+
+    /// An alert has begun to fire, or is over: on the screens, and on the desktop if its file says so. Where a program of the desktop tells it, pages need not.
+    pub(super) fn alert(&mut self, told: AlertTold) {
+        let desktop = match self.options.notifier.as_ref().filter(|_| told.desktop) {
+            Some(notifier) => {
+                notifier.notify(&told);
+                false
+            }
+            None => told.desktop,
+        };
+        self.tell(Event::Alert(AlertTold { desktop, ..told }));
     }
 
     /// The document as the screens see it.

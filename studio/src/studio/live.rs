@@ -178,9 +178,13 @@ impl Studio {
                     NoticeSeverity::Warning => Severity::Warning,
                     NoticeSeverity::Error => Severity::Error,
                 };
+                let told = notice.alert.as_deref().map(|alert| run.alert_told(alert, notice.kind == "alert_firing", &notice.message));
                 if notice.kind == "rescaled" {
                     // Somebody waits for it, on whatever screen.
                     self.toast(severity, notice.message.clone());
+                }
+                if let Some(told) = told {
+                    self.alert(told);
                 }
                 let node = notice.node.map(|node| node.to_string());
                 self.notice(notice.at_us as f64 / 1e3, severity, node, &notice.kind, notice.message, notice.count);

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millrace_engine::cluster::{DataItem, EngineClient};
 use millrace_engine::inspect::Inspector;
-use millrace_studio_api::{Catalog, ClientMessage, Notice, Outcome, Platform};
+use millrace_studio_api::{AlertTold, Catalog, ClientMessage, Notice, Outcome, Platform};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::sync::mpsc;
 
@@ -50,6 +50,13 @@ pub struct StudioOptions {
     pub top: PathBuf,
     /// Folders beyond a project's root that pipelines may use.
     pub allowed: Vec<PathBuf>,
+    /// Who tells alerts on the desktop; none where pages do it.
+    pub notifier: Option<Arc<dyn Notifier>>,
+}
+
+/// Tells alerts on the desktop. It does not wait.
+pub trait Notifier: Send + Sync + 'static {
+    fn notify(&self, alert: &AlertTold);
 }
 
 /// The way in to a studio. Cheap to clone.

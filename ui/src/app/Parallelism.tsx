@@ -12,6 +12,7 @@ export function Parallelism(): ReactElement | null {
   const phase = usePhase();
   const now = useStore((state) => state.figures?.parallelism ?? 0);
   const wanted = useStore((state) => state.scaling);
+  const kept = useStore((state) => state.run?.kept === true);
   const change = useStore((state) => state.figures?.change);
   if (phase !== 'running' || now === 0) return null;
   const last =
@@ -30,6 +31,7 @@ export function Parallelism(): ReactElement | null {
       step={stepScaling}
       act={() => void rescale()}
       testId="parallelism"
+      refused={kept ? undefined : en.change.notKept}
     />
   );
 }

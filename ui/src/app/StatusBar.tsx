@@ -1,7 +1,8 @@
+import { BellRing } from 'lucide-react';
 import { useEffect, useState, type ReactElement } from 'react';
 
 import { selectNode, showDock, showScreen } from '../store/actions';
-import { usePhase, isOver } from '../store/select';
+import { isOver, useFiring, usePhase } from '../store/select';
 import { useStore } from '../store/store';
 import { en } from '../text/en';
 import { bytes, compact, count, percent } from '../text/format';
@@ -11,6 +12,7 @@ export function StatusBar(): ReactElement {
   const phase = usePhase();
   const errors = useStore((state) => state.document?.findings.filter((finding) => finding.severity === 'error').length ?? 0);
   const warnings = useStore((state) => state.document?.findings.filter((finding) => finding.severity === 'warning').length ?? 0);
+  const firing = useFiring();
   const version = useStore((state) => state.welcome?.version ?? '');
   const reconnecting = useStore((state) => state.run?.reconnecting);
   const reconnects = useStore((state) => state.run?.reconnects);
@@ -42,6 +44,18 @@ export function StatusBar(): ReactElement {
       )}
       {figures !== undefined && figures.late > 0 && <span className="warn">{`${en.status.late} ${count(figures.late)}`}</span>}
       {figures !== undefined && figures.quarantined > 0 && <span className="warn">{`${en.status.quarantined} ${count(figures.quarantined)}`}</span>}
+      {firing > 0 && (
+        <button
+          type="button"
+          className="error status-alerts"
+          onClick={() => {
+            showScreen('pipeline');
+            showDock('alerts');
+          }}
+        >
+          <BellRing size={12} aria-hidden /> {en.alerts.firing(firing)}
+        </button>
+      )}
       {errors + warnings > 0 && (
         <button
           type="button"

@@ -48,6 +48,7 @@ function words(became: Outcome): string {
   switch (became.is) {
     case 'running':
     case 'resumed':
+    case 'over':
       return en.cluster.outcomes[became.is](became.after);
     case 'failed':
     case 'restarting':
@@ -68,7 +69,7 @@ function Line({ what }: { what: Happening }): ReactElement {
         <span className={`timeline-kind ${colour}`}>{en.cluster.kinds[what.kind] ?? what.kind}</span> <span className="mono timeline-who">{what.node ?? what.pipeline ?? ''}</span>
         <span className="timeline-why">
           {/* Names stand as they are. */}
-          <Words text={what.kind === 'tasks_lost' ? what.message : sentence(what.message)} />
+          <Words text={what.kind === 'tasks_lost' || what.kind.startsWith('alert_') ? what.message : sentence(what.message)} />
         </span>
       </span>
     </div>

@@ -105,6 +105,11 @@ describe('an incident', () => {
     expect(outcome(incident(what('node_joined', 10)))).toBeUndefined();
   });
 
+  it('of an alert says how long it fired', () => {
+    expect(outcome(incident(what('alert_firing', 10), what('alert_resolved', 40)))).toEqual({ is: 'over', after: 30 });
+    expect(outcome(incident(what('alert_firing', 10)))).toBeUndefined();
+  });
+
   it('is as bad as what it did to a run for good', () => {
     expect(outcome(incident(what('node_lost', 0), what('restarted', 1), what('failed', 2)))).toEqual({ is: 'failed' });
   });

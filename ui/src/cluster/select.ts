@@ -46,12 +46,14 @@ export function columns(job: ClusterJob, nodes: readonly ClusterNode[]): Cluster
   return nodes.filter((node) => node.standing !== 'lost' || used.has(node.member));
 }
 
-export type Outcome = { is: 'running' | 'resumed'; after: number } | { is: 'failed' | 'restarting' };
+export type Outcome = { is: 'running' | 'resumed' | 'over'; after: number } | { is: 'failed' | 'restarting' };
 
 /** What became of an incident; undefined while nothing more is known. */
 export function outcome({ root, victims }: Incident): Outcome | undefined {
   const last = (kind: string): Happening | undefined => victims.findLast((victim) => victim.kind === kind);
   const after = (what: Happening): number => Math.max(0, what.at_ms - root.at_ms);
+  const over = last('alert_resolved');
+  if (root.kind === 'alert_firing') return over === undefined ? undefined : { is: 'over', after: after(over) };
   const [failed, running, restarted, resumed] = [last('failed'), last('running'), last('restarted'), last('node_resumed')];
   if (failed !== undefined) return { is: 'failed' };
   if (running !== undefined && (restarted === undefined || running.at_ms >= restarted.at_ms)) return { is: 'running', after: after(running) };
@@ -70,11 +72,13 @@ export function tone(kind: string): Tone {
     case 'node_joined':
     case 'node_resumed':
     case 'running':
+    case 'alert_resolved':
       return 'ok';
     case 'node_suspected':
     case 'tasks_lost':
     case 'checkpoint_failed':
     case 'restarted':
+    case 'alert_firing':
       return 'warn';
     default:
       return 'mute';

@@ -142,6 +142,23 @@ export const fakeCatalog: Catalog = {
     checkpoint_every: duration('How often state is saved.'),
     parallelism: { type: ['integer', 'null'], minimum: 1, maximum: 1024, description: 'Tasks of each node.' },
   }),
+  alert_schema: object(
+    {
+      figure: {
+        description: 'What is watched.',
+        oneOf: ['rows_in', 'late', 'watermark_lag', 'busy', 'checkpoint_age', 'run_state'].map((name) => ({ const: name, description: '' })),
+      },
+      node: { type: ['string', 'null'], description: "The node whose figure it is; the whole pipeline's if absent." },
+      above: optional({ anyOf: [{ type: 'number' }, { type: 'string' }] }),
+      below: optional({ anyOf: [{ type: 'number' }, { type: 'string' }] }),
+      is: optional({ type: 'string', enum: ['starting', 'running', 'draining', 'finished', 'stopped', 'failed'] }),
+      until: optional({ anyOf: [{ type: 'number' }, { type: 'string' }] }),
+      for: duration('How long it must hold.'),
+      notify: { type: 'array', items: { type: 'string' } },
+    },
+    ['figure'],
+  ),
+  run_figures: ['checkpoint_age', 'run_state'],
   functions: [
     { name: 'avg', signature: 'avg(x) -> DOUBLE', summary: 'The mean.', is_aggregate: true },
     { name: 'count', signature: 'count(*) -> BIGINT', summary: 'How many rows.', is_aggregate: true },

@@ -16,6 +16,7 @@ export function fakeDocument(file: FakeFile, text: string, rest: Rest): Document
     graph: {
       settings: file.settings,
       nodes,
+      alerts: file.alerts.map(({ name, fields }) => ({ name, fields, lines: { first: 1, last: 1 } })),
       touches: file.nodes.flatMap((node) => {
         const path = node.fields['path'];
         return typeof path === 'string' ? [{ node: node.id, kind: node.kind === 'file' ? 'reads' : 'writes', what: path } as const] : [];

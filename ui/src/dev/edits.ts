@@ -12,6 +12,12 @@ const nodeOf = (file: FakeFile, id: string): FakeNode => {
   return node;
 };
 
+const alertOf = (file: FakeFile, name: string): FakeFile['alerts'][number] => {
+  const alert = file.alerts.find((other) => other.name === name);
+  if (alert === undefined) throw new Error(`There is no alert ${name}.`);
+  return alert;
+};
+
 function freeName(file: FakeFile, wanted: string): string {
   const taken = new Set(file.nodes.map((node) => node.id));
   for (let number = 1; ; number++) {
@@ -87,6 +93,18 @@ function applyEdit(file: FakeFile, edit: Edit): string[] {
       return [];
     case 'set_pipeline_field':
       setAt(file.settings, edit.path, edit.value);
+      return [];
+    case 'add_alert':
+      file.alerts.push({ name: String(edit.fields['figure']), fields: { ...edit.fields } });
+      return [];
+    case 'set_alert_field':
+      setAt(alertOf(file, edit.alert).fields, edit.path, edit.value);
+      return [];
+    case 'rename_alert':
+      alertOf(file, edit.alert).name = edit.name;
+      return [];
+    case 'remove_alert':
+      file.alerts = file.alerts.filter((alert) => alert.name !== edit.alert);
       return [];
     case 'connect':
       connect(nodeOf(file, edit.to), edit.from, nodeOf(file, edit.to).kind === 'union', edit.input);

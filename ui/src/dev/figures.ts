@@ -1,4 +1,4 @@
-import type { ChartInfo, Checkpoint, Figures, GraphNode, NodeFigures, Notice, RowsPage } from '../generated/api';
+import type { Alert, ChartInfo, Checkpoint, Figures, GraphNode, NodeFigures, Notice, RowsPage } from '../generated/api';
 import { flightColumns } from './catalog';
 import type { FakePoint } from './frames';
 
@@ -22,6 +22,7 @@ export function fakeFigures(run: number, tick: number, nodes: readonly GraphNode
     checkpoints: fakeCheckpoints(tick),
     parallelism: 2,
     progress: 0.19,
+    alerts: fakeAlerts(),
     bottleneck: { node: 'hourly', busy_percent: 31, reason: 'is busy 31 % of the time; the nodes before it wait' },
   };
   for (const node of nodes) {
@@ -34,6 +35,7 @@ export function fakeFigures(run: number, tick: number, nodes: readonly GraphNode
         port: input.port,
         to: node.id,
         rows: side ? 41 : 64_217,
+        bytes_per_s: side ? 0 : slow ? 90 : 61_000,
         rows_per_s: side ? 0 : slow ? 0.2 : wobble(input.from === 'flights' ? 900 : 878),
         ...(slow ? {} : { lag_ms: 3 * 3_600_000 }),
         waiting_percent: 0,
@@ -42,6 +44,35 @@ export function fakeFigures(run: number, tick: number, nodes: readonly GraphNode
     }
   }
   return figures;
+}
+
+function fakeAlerts(): Alert[] {
+  const one = (name: string, more: Partial<Alert>): Alert => ({
+    name,
+    figure: 'late',
+    rule: '',
+    standing: 'quiet',
+    since_ms: Date.now() - 400_000,
+    value: '41',
+    fired: 0,
+    desktop: false,
+    webhooks: [],
+    ...more,
+  });
+  const hook = { to: 'https://hooks.example', sent: 1, lost: 0 };
+  return [
+    one('lates', { node: 'hourly', rule: 'late of hourly above 1,000' }),
+    one('behind', {
+      rule: 'watermark_lag of flights above 10 min',
+      standing: 'firing',
+      since_ms: Date.now() - 130_000,
+      value: '3 h',
+      fired: 2,
+      desktop: true,
+      webhooks: [hook, { to: 'http://10.0.0.7:9000', sent: 0, lost: 2, problem: 'it answered 500, after 4 tries' }],
+    }),
+    one('busy', { figure: 'busy', node: 'hourly', rule: 'busy of hourly above 30 %', standing: 'pending', since_ms: Date.now() - 4_000, value: '31 %' }),
+  ];
 }
 
 function fakeCheckpoints(tick: number): Checkpoint[] {
@@ -88,6 +119,7 @@ function fakeNode(node: GraphNode, tick: number, wobble: (base: number) => numbe
     state_bytes: window ? 4_096 : 0,
     state_disk_bytes: 0,
     ...(node.kind === 'file' ? { progress: 0.19 } : {}),
+    ...(window ? { skew: { ratio: 1.8, task: 1 } } : {}),
   };
 }
 

@@ -39,6 +39,22 @@ kind = "file_sink"
 input = "hourly.late"
 path = "out/late.parquet"
 
+[alert.lates]
+figure = "late"
+node = "hourly"
+above = 1000
+
+[alert.behind]
+figure = "watermark_lag"
+node = "flights"
+above = "10m"
+for = "30s"
+notify = ["desktop", "https://hooks.example/\${HOOK}"]
+
+[alert.stopped]
+figure = "run_state"
+is = "failed"
+
 [layout]
 flights = [32, 92]
 flown = [292, 92]

@@ -43,7 +43,7 @@ export class FakeStudio implements Adapter {
   listener: Listener | undefined;
   text = '';
   saved = '';
-  file: FakeFile = { settings: {}, nodes: [], layout: {} };
+  file: FakeFile = { settings: {}, nodes: [], alerts: [], layout: {} };
   revision = 0;
   undone: string[] = [];
   done: string[] = [];
@@ -235,7 +235,7 @@ export class FakeStudio implements Adapter {
 
   start(phase: RunPhase = 'running'): void {
     this.runningText = this.text;
-    this.run = { run: (this.run?.run ?? 0) + 1, phase: 'starting', target: 'local', started_at_ms: Date.now(), sample: [] };
+    this.run = { run: (this.run?.run ?? 0) + 1, phase: 'starting', target: 'local', started_at_ms: Date.now(), kept: true, sample: [] };
     this.tell({ event: 'run', value: this.run });
     this.tell({ event: 'notices', value: { reset: true, notices: fakeNotices(this.run.run) } });
     this.phase(phase);

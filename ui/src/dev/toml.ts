@@ -10,6 +10,7 @@ export interface FakeNode {
 export interface FakeFile {
   settings: Record<string, unknown>;
   nodes: FakeNode[];
+  alerts: { name: string; fields: Record<string, unknown> }[];
   layout: Record<string, [number, number]>;
 }
 
@@ -95,7 +96,7 @@ class Reader {
 }
 
 export function readFile(text: string): FakeFile {
-  const file: FakeFile = { settings: {}, nodes: [], layout: {} };
+  const file: FakeFile = { settings: {}, nodes: [], alerts: [], layout: {} };
   let table: Record<string, unknown> = {};
   text.split('\n').forEach((raw, index) => {
     const line = raw.trim();
@@ -122,6 +123,11 @@ export function readFile(text: string): FakeFile {
 function tableOf(file: FakeFile, header: string): Record<string, unknown> {
   if (header === 'pipeline') return file.settings;
   if (header === 'layout') return file.layout;
+  if (header.startsWith('alert.')) {
+    const alert = { name: header.slice('alert.'.length), fields: {} };
+    file.alerts.push(alert);
+    return alert.fields;
+  }
   const node: FakeNode = { id: header.replace(/^node\./, ''), kind: '', input: undefined, fields: {} };
   file.nodes.push(node);
   return node.fields;
@@ -146,7 +152,7 @@ export function writeNode(node: FakeNode): string {
 }
 
 export function writeFile(file: FakeFile): string {
-  const parts = ['millrace = 1', ['[pipeline]', ...writeTable(file.settings)].join('\n'), ...file.nodes.map(writeNode)];
+  const parts = ['millrace = 1', ['[pipeline]', ...writeTable(file.settings)].join('\n'), ...file.nodes.map(writeNode), ...file.alerts.map(({ name, fields }) => [`[alert.${name}]`, ...writeTable(fields)].join('\n'))];
   if (Object.keys(file.layout).length > 0) parts.push(['[layout]', ...writeTable(file.layout)].join('\n'));
   return `${parts.join('\n\n')}\n`;
 }

@@ -90,7 +90,8 @@ function Line({ notice }: { notice: Notice }): ReactElement {
       </span>
       <span className="mono event-node">{node ?? ''}</span>
       <span className="event-text">
-        <Words text={sentence(notice.message)} />
+        {/* The name of an alert stands as it is. */}
+        <Words text={notice.kind.startsWith('alert_') ? notice.message : sentence(notice.message)} />
       </span>
       <span className="number mute">{notice.count > 1 ? en.events.times(notice.count) : ''}</span>
     </button>

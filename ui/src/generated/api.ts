@@ -7,6 +7,46 @@ export const SUBPROTOCOL = "millrace.v1";
 export const TOKEN_SUBPROTOCOL = "token.";
 
 /**
+ * An alert of a run, as it stands.
+ */
+export type Alert = { name: string, 
+/**
+ * `watermark_lag`
+ */
+figure: string, node?: string, 
+/**
+ * `watermark_lag of flights above 10 min`
+ */
+rule: string, standing: AlertStanding, 
+/**
+ * Since when it stands so, milliseconds since 1970.
+ */
+since_ms: number, 
+/**
+ * What was measured last, in words; empty if it could not be.
+ */
+value: string, 
+/**
+ * How often it has fired since the run began.
+ */
+fired: number, desktop: boolean, webhooks: Array<Webhook>, };
+
+export type AlertStanding = "quiet" | "pending" | "firing";
+
+/**
+ * An alert has begun to fire, or is over: for a toast, and the desktop if its file says so.
+ */
+export type AlertTold = { name: string, firing: boolean, 
+/**
+ * The rule and the value, in words.
+ */
+message: string, pipeline: string, 
+/**
+ * Whether the page is to tell it on the desktop: where no program does.
+ */
+desktop: boolean, };
+
+/**
  * Why a request was not carried out, for the person who made it.
  */
 export type ApiError = { 
@@ -51,7 +91,15 @@ sink_schema: unknown,
 /**
  * JSON Schema of the `[pipeline]` table.
  */
-pipeline_schema: unknown, functions: Array<FunctionInfo>, 
+pipeline_schema: unknown, 
+/**
+ * JSON Schema of an `[alert.NAME]` table.
+ */
+alert_schema: unknown, 
+/**
+ * Figures that are of the whole run, and of no node.
+ */
+run_figures: Array<string>, functions: Array<FunctionInfo>, 
 /**
  * Names of data types, for casts and schemas: `VARCHAR`.
  */
@@ -397,7 +445,11 @@ export type DocumentCause = "opened" | "edited" | "typed" | "moved" | "undone" |
 /**
  * One edge.
  */
-export type EdgeFigures = { from: string, port: string, to: string, rows: number, rows_per_s: number, lag_ms?: number, 
+export type EdgeFigures = { from: string, port: string, to: string, rows: number, rows_per_s: number, 
+/**
+ * As they lie in memory.
+ */
+bytes_per_s: number, lag_ms?: number, 
 /**
  * The share of its time that the sender waits for room, 0 to 100.
  */
@@ -414,12 +466,12 @@ from?: string,
 /**
  * Which input takes `from`, where the kind names them.
  */
-input?: string, } | { "edit": "remove_nodes", nodes: Array<string>, } | { "edit": "rename_node", node: string, name: string, } | { "edit": "set_field", node: string, path: Array<string>, value?: unknown, } | { "edit": "set_pipeline_field", path: Array<string>, value?: unknown, } | { "edit": "connect", from: string, to: string, input?: string, } | { "edit": "disconnect", from: string, to: string, input?: string, } | { "edit": "move_nodes", positions: { [key in string]: [number, number] }, } | { "edit": "paste", text: string, at: [number, number], } | { "edit": "duplicate", nodes: Array<string>, offset: [number, number], };
+input?: string, } | { "edit": "remove_nodes", nodes: Array<string>, } | { "edit": "rename_node", node: string, name: string, } | { "edit": "set_field", node: string, path: Array<string>, value?: unknown, } | { "edit": "set_pipeline_field", path: Array<string>, value?: unknown, } | { "edit": "add_alert", fields: Record<string, unknown>, } | { "edit": "set_alert_field", alert: string, path: Array<string>, value?: unknown, } | { "edit": "rename_alert", alert: string, name: string, } | { "edit": "remove_alert", alert: string, } | { "edit": "connect", from: string, to: string, input?: string, } | { "edit": "disconnect", from: string, to: string, input?: string, } | { "edit": "move_nodes", positions: { [key in string]: [number, number] }, } | { "edit": "paste", text: string, at: [number, number], } | { "edit": "duplicate", nodes: Array<string>, offset: [number, number], };
 
 /**
  * What the studio tells without being asked.
  */
-export type Event = { "event": "document", "value": Document } | { "event": "closed" } | { "event": "run", "value": RunInfo | null } | { "event": "figures", "value": Figures } | { "event": "notices", "value": { reset: boolean, notices: Array<Notice>, } } | { "event": "charts", "value": Array<ChartInfo> } | { "event": "conflict", "value": Conflict | null } | { "event": "targets", "value": Array<Target> } | { "event": "cluster", "value": Cluster } | { "event": "toast", "value": { severity: Severity, message: string, } };
+export type Event = { "event": "document", "value": Document } | { "event": "closed" } | { "event": "run", "value": RunInfo | null } | { "event": "figures", "value": Figures } | { "event": "notices", "value": { reset: boolean, notices: Array<Notice>, } } | { "event": "charts", "value": Array<ChartInfo> } | { "event": "conflict", "value": Conflict | null } | { "event": "targets", "value": Array<Target> } | { "event": "cluster", "value": Cluster } | { "event": "alert", "value": AlertTold } | { "event": "toast", "value": { severity: Severity, message: string, } };
 
 export type Explanation = { 
 /**
@@ -470,7 +522,11 @@ change?: RunChange,
 /**
  * 0 to 1, where all sources are bounded.
  */
-progress?: number, };
+progress?: number, 
+/**
+ * The running pipeline's, in the file's order.
+ */
+alerts: Array<Alert>, };
 
 /**
  * One thing that is wrong, in words.
@@ -518,9 +574,22 @@ settings: Record<string, unknown>,
  */
 nodes: Array<GraphNode>, 
 /**
+ * In the file's order.
+ */
+alerts: Array<GraphAlert>, 
+/**
  * What a run would read and write, for the reader of a stranger's file.
  */
 touches: Array<Touch>, };
+
+/**
+ * One alert as written: a table `[alert.NAME]`.
+ */
+export type GraphAlert = { name: string, fields: Record<string, unknown>, 
+/**
+ * Where its table stands in the text.
+ */
+lines: LineRange, };
 
 export type GraphInput = { 
 /**
@@ -724,7 +793,11 @@ waits_for?: string,
 /**
  * 0 to 1, for a bounded source.
  */
-progress?: number, };
+progress?: number, 
+/**
+ * Of the last seconds; none of a single task, and while few rows come.
+ */
+skew?: Skew, };
 
 /**
  * A line of the Events screen.
@@ -864,6 +937,10 @@ reconnects?: number,
  */
 cause?: Finding, 
 /**
+ * Whether it takes checkpoints: only such a run can go on in other numbers of tasks.
+ */
+kept: boolean, 
+/**
  * Some of the rows that a failed task was working on, as JSON.
  */
 sample: Array<string>, 
@@ -907,6 +984,15 @@ export type ServerMessage = { "message": "reply", id: number, outcome: Outcome, 
 export type Severity = "info" | "warning" | "error";
 
 /**
+ * How unevenly rows are spread over the tasks of a node.
+ */
+export type Skew = { 
+/**
+ * Rows of the task that gets most, over the mean.
+ */
+ratio: number, task: number, };
+
+/**
  * A place to run at.
  */
 export type Target = { 
@@ -947,9 +1033,22 @@ export type Touch = { node: string, kind: TouchKind,
  */
 what: string, };
 
-export type TouchKind = "reads" | "writes" | "environment";
+export type TouchKind = "reads" | "writes" | "environment" | "calls";
 
 export type WaitedFor = { node: string, task: number, after_ms: number, };
+
+/**
+ * What became of what a webhook was to be told.
+ */
+export type Webhook = { 
+/**
+ * Scheme and host, and no more of its address.
+ */
+to: string, sent: number, 
+/**
+ * Given up, or dropped.
+ */
+lost: number, problem?: string, };
 
 /**
  * What the studio is.

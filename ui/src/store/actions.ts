@@ -103,6 +103,18 @@ export function showDock(dock: DockTab): void {
   setState({ dock });
 }
 
+/** Shows the form of an alert, among the pipeline's own settings. */
+export function showAlert(alert: string | undefined): void {
+  setState({ screen: 'pipeline', selection: EMPTY_SELECTION, alert });
+}
+
+/** Adds an alert on late rows, and shows its form. */
+export async function addAlert(): Promise<void> {
+  const before = new Set(getState().document?.graph.alerts.map((alert) => alert.name));
+  if (!(await edit({ edit: 'add_alert', fields: { figure: 'late', above: 100 } }))) return;
+  showAlert(getState().document?.graph.alerts.find((alert) => !before.has(alert.name))?.name);
+}
+
 /** Fails the tasks of what runs as a crash would; events tell how it goes on. */
 export async function killRun(): Promise<void> {
   if (await send({ ask: 'kill' })) toast('info', en.savepoints.killed);
@@ -116,6 +128,10 @@ export function stepScaling(by: number): void {
   const { run, figures, scaling } = getState();
   const now = figures?.parallelism ?? 0;
   if (run?.phase !== 'running' || now === 0) return;
+  if (!run.kept) {
+    toast('info', en.change.notKept);
+    return;
+  }
   const wanted = Math.min(Math.max((scaling ?? now) + by, 1), MOST_TASKS);
   setState({ scaling: wanted === now ? undefined : wanted });
 }

@@ -23,7 +23,7 @@ const document = (nodes: GraphNode[], more: Partial<Document> = {}): Document =>
   dirty: false,
   revision: 1,
   text: '',
-  graph: { settings: {}, nodes, touches: [] },
+  graph: { settings: {}, nodes, alerts: [], touches: [] },
   findings: [],
   can_undo: false,
   can_redo: false,
@@ -33,7 +33,7 @@ const document = (nodes: GraphNode[], more: Partial<Document> = {}): Document =>
   ...more,
 });
 
-const run = (more: Partial<RunInfo> = {}): RunInfo => ({ run: 1, phase: 'starting', target: 'local', started_at_ms: 0, sample: [], ...more });
+const run = (more: Partial<RunInfo> = {}): RunInfo => ({ run: 1, phase: 'starting', target: 'local', started_at_ms: 0, kept: true, sample: [], ...more });
 
 const with_ = (change: Partial<State>): State => ({ ...initialState, ...change });
 
@@ -107,7 +107,7 @@ function figures(outPerS: number): Figures {
     state_bytes: 0,
     state_disk_bytes: 0,
   };
-  return { run: 1, at_ms: 0, rows_per_s: 0, cpu_percent: 0, memory_bytes: 0, nodes: { a }, edges: [], late: 0, quarantined: 0, checkpoints: [],
+  return { run: 1, at_ms: 0, rows_per_s: 0, cpu_percent: 0, memory_bytes: 0, nodes: { a }, edges: [], late: 0, quarantined: 0, checkpoints: [], alerts: [],
   parallelism: 1 };
 }
 

@@ -1,4 +1,5 @@
-import type { Document, Event, Figures, GraphNode, Notice, RowsFrame, RunInfo, Severity, Welcome } from '../generated/api';
+import type { AlertTold, Document, Event, Figures, GraphNode, Notice, RowsFrame, RunInfo, Severity, Welcome } from '../generated/api';
+import { en } from '../text/en';
 import { EMPTY_SELECTION, LOCAL, edgeKey, type EdgeRef, type Selection, type State, type Toast, type Trail } from './state';
 
 /** Points that a sparkline shows: two minutes at 2 Hz. */
@@ -34,10 +35,14 @@ export function onEvent(state: State, event: Event): Change {
     case 'cluster':
       // One that was asked for before another target was chosen comes too late.
       return event.value.target === state.target ? { cluster: event.value } : {};
+    case 'alert':
+      return { toasts: addToast(state.toasts, event.value.firing ? 'warning' : 'info', alertWords(event.value)) };
     case 'toast':
       return { toasts: addToast(state.toasts, event.value.severity, event.value.message) };
   }
 }
+
+const alertWords = ({ firing, message }: AlertTold): string => (firing ? en.alerts.fires(message) : en.alerts.resolved(message));
 
 /** Another target was chosen: what is known of the cluster is another's. This computer has no screen for it. */
 export function onTarget(state: State): Change {
@@ -54,6 +59,7 @@ function onDocument(state: State, document: Document): Change {
   if (fresh) {
     change.selection = EMPTY_SELECTION;
     change.screen = 'pipeline';
+    change.alert = undefined;
     change.dialog = undefined;
   } else if (document.new_nodes.length > 0) {
     change.selection = { nodes: document.new_nodes, edges: [] };

@@ -32,6 +32,20 @@ export function nodeFigures(state: State, id: string): NodeFigures | undefined {
 
 export const useNodeFigures = (id: string): NodeFigures | undefined => useStore((state) => nodeFigures(state, id));
 
+/** Whether rows of an edge go from one node of the cluster to another, in this studio's run. */
+export function crossesNodes(state: State, edge: EdgeRef): boolean {
+  if (state.run === null || isOver(state.run.phase)) return false;
+  const places = state.cluster?.jobs.find((job) => job.mine)?.places;
+  const members = new Set([...(places?.[edge.from] ?? []), ...(places?.[edge.to] ?? [])]);
+  return members.size > 1;
+}
+
+/** Twice the mean on one task is worth a word; of two tasks, three quarters of all rows. */
+export const isSkewed = ({ skew, tasks }: NodeFigures): boolean => skew !== undefined && skew.ratio >= Math.min(1 + (tasks - 1) / 2, 2);
+
+/** How many alerts of the run fire. */
+export const useFiring = (): number => useStore((state) => state.figures?.alerts.filter((alert) => alert.standing === 'firing').length ?? 0);
+
 export const useNodeChanged = (id: string): boolean => useStore((state) => state.run?.differs?.nodes.includes(id) === true);
 
 export function edgeFigures(state: State, edge: EdgeRef): EdgeFigures | undefined {

@@ -1,5 +1,6 @@
 import type { Adapter } from '../adapter/adapter';
 import { Client, RequestError } from '../adapter/client';
+import { tellDesktop } from '../app/desktop';
 import { charts } from '../charts/host';
 import { en } from '../text/en';
 import { addToast, onEvent, onRows, onTarget, onWelcome } from './reduce';
@@ -23,6 +24,7 @@ export function startSession(adapter: Adapter): () => void {
       if (event.event === 'closed' || began) charts.clear();
       setState(change);
       if (event.event === 'closed') void refreshHome();
+      if (event.event === 'alert') tellDesktop(event.value);
     },
     chart: (node, bytes) => charts.push(node, bytes),
     rows: (rows) => setState(onRows(getState(), rows)),

@@ -17,7 +17,7 @@ import type {
 } from '../generated/api';
 
 export type Screen = 'pipeline' | 'live' | 'events' | 'cluster';
-export type DockTab = 'text' | 'chart' | 'rows' | 'checkpoints' | 'problems';
+export type DockTab = 'text' | 'chart' | 'rows' | 'checkpoints' | 'alerts' | 'problems';
 export type InspectorTab = 'settings' | 'metrics';
 
 /** An edge of the canvas: a port of one node into another. */
@@ -82,6 +82,8 @@ export interface State {
   /** Whether the palette is popped over the canvas, where the window is too narrow to hold it. */
   paletteOver: boolean;
   selection: Selection;
+  /** The alert whose form is open among the pipeline's settings. */
+  alert: string | undefined;
   dialog: Dialog | undefined;
   toasts: readonly Toast[];
   /** How many tasks of each node the run is to go on in, as long as that is not asked for. */
@@ -99,6 +101,8 @@ export const NO_CATALOG: Catalog = {
   source_schema: {},
   sink_schema: {},
   pipeline_schema: {},
+  alert_schema: {},
+  run_figures: [],
   functions: [],
   types: [],
 };
@@ -124,6 +128,7 @@ export const initialState: State = {
   inspector: 'settings',
   paletteOver: false,
   selection: EMPTY_SELECTION,
+  alert: undefined,
   dialog: undefined,
   toasts: [],
   scaling: undefined,

@@ -9,6 +9,7 @@ export const change = {
   more: 'More tasks',
   rescale: 'Rescale',
   rescaleHelp: 'Goes on in that many tasks, from a checkpoint taken for it. Nothing is lost, and nothing repeated. Esc leaves it.',
+  notKept: 'This run takes no checkpoints, so it cannot go on in other numbers of tasks. Set “checkpoint every” in the pipeline’s settings, and run it again.',
   underWay: (what: string) => `${what}: under way`,
   last: (what: string, epoch: string, pause: string) => `Last: ${what}, at checkpoint ${epoch}, paused ${pause}`,
 } as const;

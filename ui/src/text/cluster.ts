@@ -88,6 +88,7 @@ export const cluster = {
   outcomes: {
     running: (after: number) => `runs again after ${duration(after)}`,
     resumed: (after: number) => `back after ${duration(after)}`,
+    over: (after: number) => `over after ${duration(after)}`,
     failed: 'a run has failed',
     restarting: 'begins again',
   },
@@ -106,5 +107,7 @@ export const cluster = {
     deployment_waits: 'Deployment waits',
     under_replicated: 'Under-replicated',
     replicated: 'Replicated again',
+    alert_firing: 'Alert',
+    alert_resolved: 'Alert over',
   } as Record<string, string>,
 };

@@ -1,3 +1,4 @@
+import { alerts, figureValues } from './alerts';
 import { change } from './change';
 import { cluster } from './cluster';
 import { fieldNames } from './fieldNames';
@@ -125,6 +126,7 @@ export const en = {
     slowest: 'slowest',
     waiting: (text: string) => `waiting ${text}`,
     lag: (text: string) => `lag ${text}`,
+    bytesPerSecond: (size: string) => `${size}/s`,
     changed: 'changed since the run began',
     unknownKind: 'unknown kind',
     input: 'input',
@@ -156,7 +158,7 @@ export const en = {
     showProblems: 'Show problems',
     touches: 'What a run touches',
     touchesNone: 'Nothing outside the studio.',
-    touchKinds: { reads: 'reads', writes: 'writes', environment: 'takes from the environment' },
+    touchKinds: { reads: 'reads', writes: 'writes', environment: 'takes from the environment', calls: 'calls' },
     manySelected: 'Several nodes are selected. They move, copy and delete together.',
     removeNodes: 'Delete',
     duplicate: 'Duplicate',
@@ -270,6 +272,7 @@ export const en = {
       'event_time.unit.ns': 'nanoseconds since 1970',
       'plot.mark.line': 'a line',
       'plot.mark.bar': 'bars',
+      ...figureValues,
     } as Record<string, string>,
   },
   dock: {
@@ -402,12 +405,10 @@ export const en = {
     error: 'Errors',
     warning: 'Warnings',
     info: 'Notes',
-    time: 'Time',
-    node: 'Node',
-    cause: 'What happened',
     times: (times: number) => `${count(times)}×`,
     severity: { info: 'Note', warning: 'Warning', error: 'Error' },
   },
+  alerts,
   change,
   cluster,
   status: {

@@ -45,6 +45,11 @@ export function percent(value: number): string {
   return `${Math.round(value)} %`;
 }
 
+/** `1.4`, `12`: how many times something is. */
+export function times(value: number): string {
+  return trim(value, value < 10 ? 1 : 0);
+}
+
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;

@@ -41,6 +41,8 @@ const SHOTS = {
   failed: ['failed'],
   contact_lost: ['contact_lost', selectFlown],
   conflict: ['conflict'],
+  alerts: ['running', dock('alerts')],
+  alert_form: ['running', both(dock('alerts'), async (page) => page.click('[aria-label="Change the alert behind"]'))],
   diff: ['differs', click('.strip .link-button')],
   live: ['running', click('[aria-label="Live"]')],
   events: ['running', click('[aria-label="Events"]')],

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use millrace_model::{Diagnostic, NodeId, PortRef};
 use millrace_runtime::files::Files;
+use millrace_wire::alerts::AlertStanding;
 use millrace_wire::change::Scale;
 use millrace_wire::cluster::ClusterJob;
 use millrace_wire::codes;
@@ -189,6 +190,7 @@ impl Job {
             places,
             parallelism: figures.parallelism,
             change: figures.change,
+            firing: figures.alerts.into_iter().filter(|alert| alert.standing == AlertStanding::Firing).collect(),
         })
     }
 

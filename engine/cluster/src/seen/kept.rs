@@ -136,7 +136,7 @@ mod tests {
     fn restarted(seen: &Seen) {
         let message = "a disk failed; begins again".to_owned();
         let (node, severity, kind) = (None, NoticeSeverity::Warning, "restarted".to_owned());
-        seen.noticed(JobId(1), &Notice { at_us: super::super::now_us(), node, severity, kind, count: 1, message });
+        seen.noticed(JobId(1), &Notice { at_us: super::super::now_us(), node, severity, alert: None, kind, count: 1, message });
     }
 
     #[tokio::test]

@@ -22,8 +22,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use millrace_model::NodeId;
 use millrace_plan::{LEADER, Member, PhysicalPlan, Placement};
 use millrace_wire::cluster::happenings::{
-    CHECKPOINT_FAILED, FAILED, LEADER_CHANGED, NODE_JOINED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, RESCALED, RESTARTED, ROLLED_BACK,
-    RUNNING, TASKS_LOST, UPGRADED,
+    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, FAILED, LEADER_CHANGED, NODE_JOINED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED,
+    RESCALED, RESTARTED, ROLLED_BACK, RUNNING, TASKS_LOST, UPGRADED,
 };
 use millrace_wire::cluster::{Cluster, ClusterNode, ControlLook, ControlNode, Happening, Health, Standing};
 use millrace_wire::message::{EngineDescription, JobId, Notice};
@@ -66,7 +66,7 @@ struct State {
 
 impl State {
     fn of_job(&self, at_us: i64, kind: &str, job: JobId, message: String) -> Happening {
-        Happening { at_us, kind: kind.to_owned(), node: None, job: Some(job), pipeline: self.places.name(job), message }
+        Happening { at_us, kind: kind.to_owned(), node: None, job: Some(job), pipeline: self.places.name(job), alert: None, message }
     }
 }
 
@@ -168,10 +168,12 @@ impl Seen {
             "upgraded" => UPGRADED,
             "rolled_back" => ROLLED_BACK,
             "started" => RUNNING,
+            "alert_firing" => ALERT_FIRING,
+            "alert_resolved" => ALERT_RESOLVED,
             _ => return,
         };
         let mut state = self.state();
-        let happening = state.of_job(notice.at_us, kind, job, notice.message.clone());
+        let happening = Happening { alert: notice.alert.clone(), ..state.of_job(notice.at_us, kind, job, notice.message.clone()) };
         state.timeline.note(happening);
     }
 
@@ -214,7 +216,7 @@ fn leader(own: &EngineDescription, load: places::Load) -> ClusterNode {
 }
 
 fn of_node(at_us: i64, kind: &str, address: &str, message: String) -> Happening {
-    Happening { at_us, kind: kind.to_owned(), node: Some(address.to_owned()), job: None, pipeline: None, message }
+    Happening { at_us, kind: kind.to_owned(), node: Some(address.to_owned()), job: None, pipeline: None, alert: None, message }
 }
 
 /// The last part of a path, as either system writes it: where the file lies at the asking side means nothing here.

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use millrace_wire::cluster::happenings::{
-    CHECKPOINT_FAILED, FAILED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, RESTARTED, RUNNING, TASKS_LOST,
+    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, FAILED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, RESTARTED, RUNNING, TASKS_LOST,
 };
 use millrace_wire::cluster::{FaultTimeline, Happening, Incident};
 
@@ -39,7 +39,9 @@ impl Timeline {
                     self.revision += 1;
                 }
             }
-            RESTARTED | FAILED | CHECKPOINT_FAILED => match self.incident_of_run(&what) {
+            // It stands where the alert began: under what caused it, or by itself.
+            ALERT_RESOLVED => self.note_resolved(what),
+            RESTARTED | FAILED | CHECKPOINT_FAILED | ALERT_FIRING => match self.incident_of_run(&what) {
                 Some(incident) => {
                     incident.add(what);
                     self.revision += 1;
@@ -119,6 +121,19 @@ impl Timeline {
         })
     }
 
+    fn note_resolved(&mut self, what: Happening) {
+        let is_of = |other: &Happening| other.job.is_some() && other.job == what.job && other.alert == what.alert;
+        let began = |other: &Happening| other.kind == ALERT_FIRING && is_of(other);
+        let found = self.incidents.iter_mut().rev().find(|it| began(&it.root) || it.victims.iter().any(began));
+        match found {
+            Some(incident) => {
+                incident.add(what);
+                self.revision += 1;
+            }
+            None => self.begin(what, Vec::new()),
+        }
+    }
+
     fn note_under(&mut self, what: Happening, is_of: impl Fn(&Happening, &Happening) -> bool) {
         let found = self.incidents.iter_mut().rev().find(|incident| is_of(&incident.root, &what));
         match found.filter(|incident| !incident.victims.iter().any(|victim| victim.kind == what.kind)) {
@@ -139,11 +154,11 @@ fn comes_of(other: &Incident, cause: &Incident) -> bool {
         (NODE_LOST, NODE_SUSPECTED) => {
             other.root.node == cause.root.node && !other.victims.iter().any(|victim| victim.kind == NODE_RESUMED)
         }
-        (NODE_LOST, RESTARTED | CHECKPOINT_FAILED | FAILED) => {
+        (NODE_LOST, RESTARTED | CHECKPOINT_FAILED | FAILED | ALERT_FIRING) => {
             is_near && cause.victims.iter().any(|victim| victim.job.is_some() && victim.job == other.root.job)
         }
         // Why the run begins again is why its checkpoint came to nothing.
-        (RESTARTED | FAILED, CHECKPOINT_FAILED) => is_near && other.root.job == cause.root.job,
+        (RESTARTED | FAILED, CHECKPOINT_FAILED | ALERT_FIRING) => is_near && other.root.job == cause.root.job,
         _ => false,
     }
 }
@@ -191,11 +206,27 @@ mod tests {
     const SECOND: i64 = 1_000_000;
 
     fn node(at_us: i64, kind: &str) -> Happening {
-        Happening { at_us, kind: kind.to_owned(), node: Some("ws://b".to_owned()), job: None, pipeline: None, message: kind.to_owned() }
+        Happening {
+            at_us,
+            kind: kind.to_owned(),
+            node: Some("ws://b".to_owned()),
+            job: None,
+            pipeline: None,
+            alert: None,
+            message: kind.to_owned(),
+        }
     }
 
     fn run(at_us: i64, kind: &str, job: u64) -> Happening {
-        Happening { at_us, kind: kind.to_owned(), node: None, job: Some(JobId(job)), pipeline: None, message: format!("{kind} {job}") }
+        Happening {
+            at_us,
+            kind: kind.to_owned(),
+            node: None,
+            job: Some(JobId(job)),
+            pipeline: None,
+            alert: None,
+            message: format!("{kind} {job}"),
+        }
     }
 
     fn lost(timeline: &mut Timeline, at_us: i64, jobs: &[u64]) {
@@ -256,6 +287,26 @@ mod tests {
         timeline.note(node(2, NODE_SUSPECTED));
         lost(&mut timeline, 10 * SECOND, &[]);
         assert_eq!(told(&timeline), ["node_suspected: node_resumed", "node_lost: node_suspected"]);
+    }
+
+    fn alert(at_us: i64, kind: &str, name: &str) -> Happening {
+        Happening { alert: Some(name.to_owned()), ..run(at_us, kind, 1) }
+    }
+
+    #[test]
+    fn an_alert_ends_where_it_began_and_one_that_comes_of_a_loss_is_folded_under_it() {
+        let mut timeline = Timeline::default();
+        timeline.note(alert(0, ALERT_FIRING, "late"));
+        lost(&mut timeline, 60 * SECOND, &[1]);
+        timeline.note(run(60 * SECOND + 10, RESTARTED, 1));
+        timeline.note(alert(62 * SECOND, ALERT_FIRING, "behind"));
+        timeline.note(alert(70 * SECOND, ALERT_RESOLVED, "late"));
+        timeline.note(run(71 * SECOND, RUNNING, 1));
+        timeline.note(alert(80 * SECOND, ALERT_RESOLVED, "behind"));
+        assert_eq!(
+            told(&timeline),
+            ["alert_firing: alert_resolved", "node_lost: tasks_lost, restarted, alert_firing, running, alert_resolved"]
+        );
     }
 
     #[test]

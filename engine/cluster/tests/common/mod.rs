@@ -100,6 +100,8 @@ impl Run for FakeRun {
             epochs: Vec::new(),
             parallelism: 1,
             change: None,
+            restarts: 0,
+            alerts: Vec::new(),
         }
     }
     fn watch_state(&self) -> watch::Receiver<RunState> {
@@ -130,7 +132,7 @@ pub fn batch_of(rows: i64) -> Batch {
 }
 
 pub fn summary(rows: u64) -> Summary {
-    Summary { rows_in: rows, rows_out: rows, filtered: 0, late: 0, quarantined: 0, elapsed_ms: 1, nodes: BTreeMap::new() }
+    Summary { rows_in: rows, rows_out: rows, elapsed_ms: 1, ..Summary::default() }
 }
 
 #[async_trait]
@@ -169,8 +171,15 @@ impl RunLauncher for FakeLauncher {
         let (running, state) = (self.running.clone(), run.state.clone());
         running.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(async move {
-            let told =
-                Notice { at_us: 1, severity: NoticeSeverity::Info, node: None, kind: "started".into(), message: what.clone(), count: 1 };
+            let told = Notice {
+                at_us: 1,
+                severity: NoticeSeverity::Info,
+                node: None,
+                alert: None,
+                kind: "started".into(),
+                message: what.clone(),
+                count: 1,
+            };
             notice.send(told).await.unwrap();
             let end = if what == "copy" {
                 copy(&files, &what)

@@ -34,5 +34,10 @@ crate::codes! {
     BAD_OVERRIDE = "MR0132", "A value given by --set has no place in the file", User, Useless;
     BAD_LAYOUT = "MR0133", "A position on the canvas cannot be read", User, Useless;
     BAD_EDIT = "MR0140", "The pipeline cannot be changed in this way", User, Useless;
+    BAD_ALERT = "MR0150", "An alert's condition does not fit its figure", User, Useless;
+    ALERT_NODE = "MR0151", "An alert watches a node that there is not", User, Useless;
+    ALERT_TARGET = "MR0152", "An alert tells somebody who cannot be told", User, Useless;
+    TOO_MANY_ALERTS = "MR0153", "The pipeline has too many alerts", User, Useless;
+    IDLE_ALERT = "MR0154", "An alert can never fire", User, Useless;
     SPEC = "MR0190", "A kind does not take fields that the checker let pass", Bug, Useless;
 }

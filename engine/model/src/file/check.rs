@@ -12,7 +12,7 @@ use super::raw::{item_to_json, show};
 use super::read::{ReadTable, Reader};
 use super::schema::kind_schema;
 use super::shape::misfits;
-use super::{FORMAT_VERSION, MAX_FINDINGS, MAX_NODES, connect, syntax};
+use super::{FORMAT_VERSION, MAX_FINDINGS, MAX_NODES, alerts, connect, syntax};
 use crate::catalog::{Catalog, Category, schema_of};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -104,7 +104,7 @@ impl Groups {
     }
 }
 
-const TOP_LEVEL: [&str; 4] = ["millrace", "pipeline", "node", "layout"];
+const TOP_LEVEL: [&str; 5] = ["millrace", "pipeline", "node", "alert", "layout"];
 
 impl<'a> Checker<'a> {
     fn run(mut self, top: &Table) -> Checked {
@@ -112,7 +112,7 @@ impl<'a> Checker<'a> {
         for (name, item) in top.iter().filter(|(name, _)| !TOP_LEVEL.contains(name)) {
             let span = self.reader.span(top.key(name).and_then(toml_edit::Key::span).or_else(|| item.span()));
             let finding = Diagnostic::error(codes::UNKNOWN_TABLE, format!("`{name}` does not belong in a pipeline file")).at(span);
-            let finding = finding.expected("millrace, [pipeline], [node.NAME], [layout]").nearest_of(name, TOP_LEVEL);
+            let finding = finding.expected("millrace, [pipeline], [node.NAME], [alert.NAME], [layout]").nearest_of(name, TOP_LEVEL);
             self.reader.found.push(finding);
         }
         if !readable || self.too_many_nodes(top) {
@@ -133,11 +133,13 @@ impl<'a> Checker<'a> {
         }
         let meant = connect::check_references(&nodes, self.catalog, &mut self.reader.found);
         connect::check_graph(&nodes, self.catalog, &meant, &mut self.reader.found);
-        for (name, read) in &tables {
+        let alert_tables = alerts::tables(&mut self.reader, top);
+        let alerts = alerts::read(&alert_tables, &nodes, &settings, &mut self.reader.found);
+        for (name, read) in tables.iter().chain(&alert_tables) {
             read.veil(name, &mut self.reader.found);
         }
         let layout = self.layout(top);
-        let pipeline = Pipeline { settings, nodes, layout };
+        let pipeline = Pipeline { settings, nodes, alerts, layout };
         Checked { pipeline: Some(pipeline), diagnostics: self.reader.found, env_names: self.reader.names }
     }
 

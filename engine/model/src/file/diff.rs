@@ -39,6 +39,15 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         new: Option<Value>,
     },
+    /// A field of an alert, dotted; empty for the whole alert, which is new or gone.
+    AlertChanged {
+        alert: String,
+        field: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        old: Option<Value>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        new: Option<Value>,
+    },
     /// A field of the `[pipeline]` table.
     SettingChanged {
         field: String,
@@ -55,7 +64,7 @@ impl Change {
         match self {
             Change::NodeAdded { node, .. } | Change::NodeRemoved { node, .. } | Change::FieldChanged { node, .. } => Some(node),
             Change::NodeRenamed { to, .. } => Some(to),
-            Change::SettingChanged { .. } => None,
+            Change::AlertChanged { .. } | Change::SettingChanged { .. } => None,
         }
     }
 }
@@ -68,6 +77,9 @@ impl fmt::Display for Change {
             Change::NodeRemoved { node, kind } => return write!(f, "{node}: node removed ({kind})"),
             Change::NodeRenamed { from, to } => return write!(f, "{to}: renamed from {from}, keeps its state"),
             Change::FieldChanged { node, field, old, new } => (format!("{node}.{field}"), old, new),
+            Change::AlertChanged { alert, field, new: Some(_), .. } if field.is_empty() => return write!(f, "alert.{alert}: new alert"),
+            Change::AlertChanged { alert, field, .. } if field.is_empty() => return write!(f, "alert.{alert}: alert removed"),
+            Change::AlertChanged { alert, field, old, new } => (format!("alert.{alert}.{field}"), old, new),
             Change::SettingChanged { field, old, new } => (format!("pipeline.{field}"), old, new),
         };
         match (old, new) {
@@ -99,6 +111,7 @@ pub fn diff(old: &str, new: &str) -> Result<Vec<Change>, Diagnostics> {
             changes.push(Change::SettingChanged { field, old, new });
         }
     });
+    alert_changes(&alerts(old), &alerts(new), &mut changes);
     let (old, new) = (raw::nodes(old), raw::nodes(new));
     let renames = renames(&old, &new);
     for (id, fields) in &new {
@@ -119,6 +132,26 @@ type Nodes = [(NodeId, Map<String, Value>)];
 
 fn settings(top: &dyn TableLike) -> Map<String, Value> {
     top.get("pipeline").and_then(Item::as_table_like).map(raw::table_to_json).unwrap_or_default()
+}
+
+fn alerts(top: &dyn TableLike) -> Map<String, Value> {
+    top.get("alert").and_then(Item::as_table_like).map(raw::table_to_json).unwrap_or_default()
+}
+
+fn alert_changes(old: &Map<String, Value>, new: &Map<String, Value>, changes: &mut Vec<Change>) {
+    let gone = old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(name, value)| (name, Some(value), None));
+    for (alert, before, after) in new.iter().map(|(name, value)| (name, old.get(name), Some(value))).chain(gone) {
+        let mut tell = |field: String, old: Option<Value>, new: Option<Value>| {
+            if changes.len() < MAX_CHANGES {
+                changes.push(Change::AlertChanged { alert: alert.clone(), field, old, new });
+            }
+        };
+        match (before, after) {
+            (Some(Value::Object(before)), Some(Value::Object(after))) => fields(before, after, "", &mut tell),
+            _ if before == after => {}
+            _ => tell(String::new(), before.cloned(), after.cloned()),
+        }
+    }
 }
 
 fn find<'a>(nodes: &'a Nodes, id: &NodeId) -> Option<&'a Map<String, Value>> {

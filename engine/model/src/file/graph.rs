@@ -22,6 +22,19 @@ pub struct Graph {
     pub nodes: Vec<GraphNode>,
     /// One for each input of each node, whether or not there is such a port.
     pub edges: Vec<GraphEdge>,
+    /// In the file's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<GraphAlert>,
+}
+
+/// One alert as written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GraphAlert {
+    pub name: String,
+    /// References to the environment are not read.
+    pub fields: Map<String, Value>,
+    /// First and last line of its table, from 1.
+    pub lines: [u32; 2],
 }
 
 /// One node as written.
@@ -71,7 +84,16 @@ pub fn graph(text: &str, catalog: &Catalog) -> Result<Graph, Diagnostics> {
     place(&mut nodes, top);
     let edges = nodes.iter().flat_map(edges).collect();
     let settings = top.get("pipeline").and_then(Item::as_table_like).map(raw::table_to_json).unwrap_or_default();
-    Ok(Graph { settings, nodes, edges })
+    Ok(Graph { settings, nodes, edges, alerts: alerts(top, &lines) })
+}
+
+fn alerts(top: &dyn TableLike, lines: &LineIndex<'_>) -> Vec<GraphAlert> {
+    let tables = top.get("alert").and_then(Item::as_table_like).into_iter().flat_map(|tables| tables.iter());
+    let alert = |(name, item): (&str, &Item)| {
+        let fields = raw::table_to_json(item.as_table_like()?);
+        Some(GraphAlert { name: name.to_owned(), fields, lines: extent(item, lines) })
+    };
+    tables.filter_map(alert).collect()
 }
 
 fn nodes(top: &dyn TableLike, catalog: &Catalog, lines: &LineIndex<'_>) -> Vec<GraphNode> {

@@ -3,6 +3,7 @@
 //! The text is the truth. [`check`] finds everything that is wrong with it at once; an edit changes only the lines that it
 //! means.
 
+mod alerts;
 mod arrange;
 mod check;
 mod connect;
@@ -21,10 +22,10 @@ mod syntax;
 pub use check::{CheckOptions, Checked, check};
 pub use diff::{Change, changed_nodes, diff};
 pub use edit::{Edit, EditInput, Edited, PastePlace, copy, edit, edit_all, free_name};
-pub use graph::{Graph, GraphEdge, GraphInput, GraphNode, graph};
+pub use graph::{Graph, GraphAlert, GraphEdge, GraphInput, GraphNode, graph};
 pub use lines::{LineIndex, render};
 pub use overrides::{Override, parse_override};
-pub use schema::{file_schema, kind_schema};
+pub use schema::{alert_schema, file_schema, kind_schema};
 
 /// The file format that this release writes.
 pub const FORMAT_VERSION: i64 = 1;

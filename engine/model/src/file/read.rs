@@ -88,6 +88,10 @@ impl ReadTable {
             let Some(field) = finding.field.as_deref() else { continue };
             let field = match &finding.node {
                 Some(node) if node.as_str() == table => field.to_owned(),
+                None if table.starts_with(super::alerts::PREFIX) => match field.strip_prefix(table) {
+                    Some(field) => field.trim_start_matches('.').to_owned(),
+                    None => continue,
+                },
                 None if table == "pipeline" => field.strip_prefix("pipeline.").unwrap_or(field).to_owned(),
                 _ => continue,
             };

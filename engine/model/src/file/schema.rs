@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::alert::AlertFields;
 use crate::catalog::{Catalog, Category, Inputs, KindInfo, schema_of};
 use crate::field::{CommonFields, SinkFields, SourceFields};
 use crate::pipeline::PipelineSettings;
@@ -53,6 +54,15 @@ fn input_schema(inputs: Inputs) -> Option<Value> {
     }
 }
 
+/// The fields of an alert.
+pub fn alert_schema() -> Value {
+    let mut schema = schema_of::<AlertFields>();
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("additionalProperties".to_owned(), Value::Bool(false));
+    }
+    schema
+}
+
 /// The whole file, every kind included.
 pub fn file_schema(catalog: &Catalog) -> Value {
     let kinds: Map<String, Value> = catalog.iter().map(|kind| (kind.name.to_owned(), kind_schema(kind))).collect();
@@ -65,6 +75,12 @@ pub fn file_schema(catalog: &Catalog) -> Value {
             "millrace": { "const": super::FORMAT_VERSION, "description": "The file format." },
             "pipeline": schema_of::<PipelineSettings>(),
             "node": { "type": "object", "propertyNames": { "pattern": "^[a-z0-9_-]{1,64}$" }, "additionalProperties": { "oneOf": references } },
+            "alert": {
+                "type": "object",
+                "description": "Rules on the figures of a run.",
+                "propertyNames": { "pattern": "^[a-z0-9_-]{1,64}$" },
+                "additionalProperties": alert_schema(),
+            },
             "layout": {
                 "type": "object",
                 "description": "Positions on the canvas, in pixels.",

@@ -14,7 +14,7 @@ use millrace_state::step::reached;
 use millrace_state::store::Gate;
 use millrace_wire::figures::RunState;
 use millrace_wire::message::{Failure, NoticeSeverity};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::chain::CurrentWork;
 use crate::checkpoint::{Found, Restored, StateHome, codes, may_go_back};
@@ -62,7 +62,8 @@ impl Coordinator {
         Coordinator { shared, progress, before: None, back_to: None, keep_as: None }
     }
 
-    pub async fn run(mut self, outcome: watch::Sender<Option<JobOutcome>>) {
+    /// `watched` is over once the monitor has seen the end.
+    pub async fn run(mut self, outcome: watch::Sender<Option<JobOutcome>>, watched: oneshot::Receiver<()>) {
         let driven = AssertUnwindSafe(self.drive()).catch_unwind().await;
         let (state, cause) = match driven {
             Ok(Ok(EndReason::Finished)) => (RunState::Finished, None),
@@ -85,7 +86,9 @@ impl Coordinator {
             // Beside: the run has ended, whether that can be entered or not.
             tokio::spawn(async move { ledger.ended(state).await });
         }
-        let summary = self.progress.telemetry().summary(self.progress.elapsed_ms());
+        // Alerts tell the end, and are part of its summary.
+        let _ = watched.await;
+        let summary = self.progress.summary();
         outcome.send_replace(Some(JobOutcome { state, summary, cause }));
     }
 
@@ -221,6 +224,7 @@ impl Coordinator {
             };
             let message = || format!("{}; {what}", failure.diagnostic.message);
             self.shared.notices.say(failure.diagnostic.node.as_ref(), NoticeSeverity::Warning, "restarted", 1, message);
+            self.progress.restarts.fetch_add(1, Ordering::Relaxed);
             let mut stop = self.progress.stop.receiver();
             tokio::select! {
                 biased;

@@ -1,15 +1,17 @@
 //! What the owner of a run holds of it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millrace_model::{NodeId, PortRef};
+use millrace_model::{AlertDecl, NodeId, PortRef};
 use millrace_plan::{LogicalPlan, PhysicalPlan};
 use millrace_state::checkpoint::SavepointName;
+use millrace_wire::alerts::AlertFigures;
 use millrace_wire::change::{Changed, Scale};
-use millrace_wire::figures::{JobFigures, RunState, Summary};
+use millrace_wire::figures::{JobFigures, NodeFigures, RunState, Skew, Summary};
 use millrace_wire::message::{Failure, Notice, StopMode};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::checkpoint::Savepoint;
 use crate::clock::Clock;
@@ -72,6 +74,20 @@ pub struct JobProgress {
     pub bottleneck: Mutex<Option<Bottleneck>>,
     /// What came of the newest epochs.
     pub epochs: Mutex<EpochHistory>,
+    /// How often the run went back to an epoch after a failure.
+    pub restarts: AtomicU64,
+    /// By node of several tasks: how unevenly rows are spread over them.
+    pub skews: Mutex<BTreeMap<NodeId, Skew>>,
+    /// Whether the run takes checkpoints.
+    pub is_kept: bool,
+    alerts: Mutex<Alerts>,
+}
+
+/// What is watched, and how it stands.
+#[derive(Default)]
+struct Alerts {
+    rules: Arc<[AlertDecl]>,
+    figures: Vec<AlertFigures>,
 }
 
 impl JobProgress {
@@ -83,6 +99,39 @@ impl JobProgress {
     pub fn becomes(&self, shared: &Shared) {
         *self.telemetry.lock().unwrap_or_else(PoisonError::into_inner) = shared.telemetry.clone();
         self.parallelism.store(shared.options.parallelism, Ordering::Relaxed);
+        self.alerts().rules = shared.options.alerts.clone();
+    }
+
+    fn alerts(&self) -> MutexGuard<'_, Alerts> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn alert_rules(&self) -> Arc<[AlertDecl]> {
+        self.alerts().rules.clone()
+    }
+
+    pub fn alert_figures(&self) -> Vec<AlertFigures> {
+        self.alerts().figures.clone()
+    }
+
+    pub fn set_alert_figures(&self, figures: Vec<AlertFigures>) {
+        self.alerts().figures = figures;
+    }
+
+    /// Every node's counters, with how evenly its rows are spread.
+    pub fn node_figures(&self, now_ns: u64) -> BTreeMap<NodeId, NodeFigures> {
+        let mut nodes = self.telemetry().node_figures(now_ns);
+        for (node, skew) in self.skews.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let Some(figures) = nodes.get_mut(node) {
+                figures.skew = Some(*skew);
+            }
+        }
+        nodes
+    }
+
+    /// The end of a run in figures.
+    pub fn summary(&self) -> Summary {
+        Summary { alerts: self.alert_figures(), ..self.telemetry().summary(self.elapsed_ms()) }
     }
 
     pub fn epochs(&self) -> MutexGuard<'_, EpochHistory> {
@@ -138,6 +187,10 @@ pub(super) fn start(
         end_ns: AtomicU64::new(0),
         bottleneck: Mutex::new(None),
         epochs: Mutex::default(),
+        restarts: AtomicU64::new(0),
+        skews: Mutex::default(),
+        is_kept: host.state.is_some(),
+        alerts: Mutex::new(Alerts { rules: options.alerts.clone(), figures: Vec::new() }),
         clock: clock.clone(),
     });
     let state = PipelineState::new(host.data.memory().clone(), options.max_state);
@@ -147,8 +200,14 @@ pub(super) fn start(
         Shared { state, plan, physical, registry, options, host, telemetry, notices: notices_of_all, kept_epoch, samples, replays };
     let shared = Arc::new(shared);
     let (sender, outcome) = watch::channel(None);
-    control.spawn(Monitor::new(progress.clone(), notices).run());
-    control.spawn(Coordinator::new(shared, progress.clone()).run(sender));
+    let (has_watched, watched) = oneshot::channel();
+    let monitor = Monitor::new(progress.clone(), notices, shared.host.herald.clone());
+    control.spawn(async move {
+        // Held until the monitor has seen the end.
+        let _has_watched: oneshot::Sender<()> = has_watched;
+        monitor.run().await;
+    });
+    control.spawn(Coordinator::new(shared, progress.clone()).run(sender, watched));
     let (notices, taps) = (Mutex::new(Some(reader)), Mutex::new(Some(taps)));
     JobHandle { inner: Arc::new(Inner { progress, outcome, notices, taps }) }
 }
@@ -216,13 +275,15 @@ impl JobHandle {
         JobFigures {
             state,
             elapsed_ms: progress.elapsed_ms(),
-            nodes: telemetry.node_figures(now),
+            nodes: progress.node_figures(now),
             edges: telemetry.edge_figures(now),
             bottleneck: bottleneck.as_ref().map(|it| it.node.clone()),
             bottleneck_busy: bottleneck.map(|it| it.busy),
             epochs: progress.epochs().figures(),
             parallelism: progress.parallelism.load(Ordering::Relaxed),
             change: progress.changes.newest(),
+            restarts: progress.restarts.load(Ordering::Relaxed),
+            alerts: progress.alert_figures(),
         }
     }
 
@@ -252,11 +313,7 @@ impl JobHandle {
         let mut outcome = self.inner.outcome.clone();
         let ended = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         // The coordinator's task is gone without a word only if its runtime has shut down.
-        ended.unwrap_or_else(|| JobOutcome {
-            state: RunState::Stopped,
-            summary: self.inner.progress.telemetry().summary(self.inner.progress.elapsed_ms()),
-            cause: None,
-        })
+        ended.unwrap_or_else(|| JobOutcome { state: RunState::Stopped, summary: self.inner.progress.summary(), cause: None })
     }
 }
 

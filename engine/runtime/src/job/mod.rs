@@ -18,10 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_model::field::OnPoison;
-use millrace_model::{NodeId, PipelineSettings};
+use millrace_model::{AlertDecl, NodeId, PipelineSettings};
 use millrace_plan::{BoundNode, LogicalPlan, NodeFacts, PhysicalPlan, physical};
 use millrace_wire::message::RunOptions;
 
+use crate::alerts::Herald;
 use crate::checkpoint::StateHome;
 use crate::clock::Clock;
 use crate::connector::{ConnectorContext, Durability, ResultSink};
@@ -43,7 +44,7 @@ pub const DEFAULT_BATCH_ROWS: usize = 4096;
 const UNALIGNED_AFTER: Duration = Duration::from_secs(1);
 
 /// How to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JobOptions {
     /// Tasks per node, where the node does not say.
     pub parallelism: u32,
@@ -57,6 +58,8 @@ pub struct JobOptions {
     pub unaligned_after: Duration,
     /// Whether rows that make a node fail again and again are set aside.
     pub sets_aside: bool,
+    /// What is watched of its figures.
+    pub alerts: Arc<[AlertDecl]>,
 }
 
 impl Default for JobOptions {
@@ -68,12 +71,13 @@ impl Default for JobOptions {
             max_state: None,
             unaligned_after: UNALIGNED_AFTER,
             sets_aside: false,
+            alerts: Arc::default(),
         }
     }
 }
 
 impl JobOptions {
-    /// What was asked for, else what the pipeline says, else a task per core.
+    /// What was asked for, else what the pipeline says, else a task per core. Its alerts are their owner's to add: tasks elsewhere watch none.
     pub fn resolve(asked: &RunOptions, settings: &PipelineSettings) -> JobOptions {
         let cores = || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
         JobOptions {
@@ -83,6 +87,7 @@ impl JobOptions {
             max_state: settings.max_state.map(|size| size.bytes),
             unaligned_after: settings.unaligned_after.map_or(UNALIGNED_AFTER, |time| Duration::from_micros(time.micros.max(0) as u64)),
             sets_aside: settings.on_poison == Some(OnPoison::Quarantine),
+            alerts: Arc::default(),
         }
     }
 }
@@ -103,6 +108,8 @@ pub struct HostContext {
     pub state: Option<StateHome>,
     /// Where epochs are entered beside their manifests; none if the manifest alone counts. Of a run that is kept only.
     pub ledger: Option<Arc<dyn Ledger>>,
+    /// Who is told of alerts, beside those who watch the run.
+    pub herald: Option<Arc<dyn Herald>>,
 }
 
 impl HostContext {

@@ -67,6 +67,7 @@ impl JobTelemetry {
             quarantined: figures.values().map(|node| node.quarantined).sum(),
             elapsed_ms,
             nodes: figures.iter().map(|(id, node)| (id.clone(), node_summary(node))).collect(),
+            alerts: Vec::new(),
         }
     }
 }
@@ -113,6 +114,8 @@ impl NodeTelemetry {
             open_windows: sum(&|task| task.open_windows.get()),
             next_window_end: self.tasks.iter().filter_map(|task| task.next_window_end()).min(),
             progress: (total > 0).then(|| Progress { done: sum(&|task| task.progress_done.get()), total }),
+            // Of the last seconds: whoever looks from time to time adds it.
+            skew: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Tasks write atomics of their own and never wait for a reader; everything else is worked out on the control side.
 
+mod alarm;
 pub mod bottleneck;
 pub mod edge;
 pub mod epochs;
@@ -10,6 +11,7 @@ pub mod metrics;
 pub mod mirror;
 pub mod monitor;
 pub mod notices;
+pub mod skew;
 pub mod stopwatch;
 
 pub use edge::{EdgeProbe, TapSample};

@@ -7,12 +7,18 @@ use std::time::Duration;
 use millrace_model::{NodeId, Timestamp};
 use millrace_wire::message::NoticeSeverity;
 
+use crate::alerts::Herald;
 use crate::job::JobProgress;
+use crate::telemetry::alarm::Alarm;
 use crate::telemetry::bottleneck::{Bottleneck, VertexLook, find};
 use crate::telemetry::figures::{NodeTelemetry, Role};
+use crate::telemetry::skew::SkewWatch;
 use crate::telemetry::{JobTelemetry, NoticeBoard};
 
 const PERIOD: Duration = Duration::from_millis(250);
+
+/// Alerts, and how rows are spread, are looked at twice a second.
+const TICKS_OF_ALERTS: u64 = 2;
 
 /// A watermark that stands still for less is not worth a word.
 const STALL_MS: u64 = 2_000;
@@ -39,6 +45,9 @@ pub struct Monitor {
     late: BTreeMap<NodeId, u64>,
     /// The sink that holds the others back, since when, and when that was last said.
     slow: Option<(NodeId, u64, Option<u64>)>,
+    skew: SkewWatch,
+    alarm: Alarm,
+    ticks: u64,
 }
 
 /// Totals at one moment.
@@ -60,9 +69,11 @@ struct SourceWatch {
 }
 
 impl Monitor {
-    pub fn new(progress: Arc<JobProgress>, notices: Arc<NoticeBoard>) -> Self {
+    pub fn new(progress: Arc<JobProgress>, notices: Arc<NoticeBoard>, herald: Option<Arc<dyn Herald>>) -> Self {
         let (of, last) = (progress.telemetry(), Look::default());
-        Monitor { progress, notices, of, last, sources: BTreeMap::new(), late: BTreeMap::new(), slow: None }
+        let alarm = Alarm::new(progress.clone(), notices.clone(), herald);
+        let (sources, late, skew) = (BTreeMap::new(), BTreeMap::new(), SkewWatch::default());
+        Monitor { progress, notices, of, last, sources, late, slow: None, skew, alarm, ticks: 0 }
     }
 
     /// Ends with the run.
@@ -75,6 +86,7 @@ impl Monitor {
                 over = state.wait_for(|state| state.is_over()) => {
                     drop(over);
                     self.tick();
+                    self.alarm.end();
                     self.notices.flush(true);
                     return;
                 }
@@ -86,6 +98,11 @@ impl Monitor {
     fn tick(&mut self) {
         let now = self.progress.clock.monotonic_ns();
         let telemetry = self.progress.telemetry();
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(TICKS_OF_ALERTS) {
+            *self.progress.skews.lock().unwrap_or_else(PoisonError::into_inner) = self.skew.look(&telemetry, now);
+            self.alarm.look();
+        }
         let look = Look::now(&telemetry, now);
         if !Arc::ptr_eq(&std::mem::replace(&mut self.of, telemetry.clone()), &telemetry) {
             // Of other tasks than at the last look: nothing can be said of the time between.

@@ -47,7 +47,8 @@ impl NoticeBoard {
             }
             none => {
                 let at_us = self.clock.wall_us();
-                *none = Some(Notice { at_us, severity, node: node.cloned(), kind: kind.to_owned(), message: message(), count });
+                *none =
+                    Some(Notice { at_us, severity, node: node.cloned(), alert: None, kind: kind.to_owned(), message: message(), count });
             }
         }
         if held.said_ns == 0 || now.saturating_sub(held.said_ns) >= QUIET_NS {
@@ -58,7 +59,7 @@ impl NoticeBoard {
     /// Says now, and by itself, what somebody waits for.
     pub fn answer(&self, severity: NoticeSeverity, kind: &'static str, message: String) {
         let at_us = self.clock.wall_us();
-        self.pass_on(Notice { at_us, severity, node: None, kind: kind.to_owned(), message, count: 1 });
+        self.pass_on(Notice { at_us, severity, node: None, alert: None, kind: kind.to_owned(), message, count: 1 });
     }
 
     /// Passes on what was said elsewhere, as it was.

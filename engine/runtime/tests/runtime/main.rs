@@ -1,6 +1,7 @@
 //! The runtime as a whole: jobs of real tasks on real threads, asked the same as models of them and as DuckDB.
 
 mod aggregates;
+mod alerts;
 mod changelog;
 mod changelogs;
 mod channels;

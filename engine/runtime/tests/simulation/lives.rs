@@ -84,6 +84,7 @@ async fn job(drawn: &Drawn, world: &World, disk: Arc<LifeDisk>, life: &Life) -> 
         team: team.clone().map(|team| team as Arc<dyn Team>),
         state: Some(StateHome::new(Arc::new(store), drawn.every, false)),
         ledger: None,
+        herald: None,
     };
     let pipeline = Pipeline { nodes: drawn.nodes(), ..Pipeline::default() };
     let (plan, found) = prepare(&pipeline, &registry, &host).await;

@@ -4,10 +4,10 @@ import { memo, useEffect, type ReactElement } from 'react';
 
 import { Icon } from '../../app/Icon';
 import type { Finding, GraphNode, KindInfo, NodeFigures } from '../../generated/api';
-import { isOver, phaseOf, useKind, useNodeChanged, useNodeFigures, useNodeFindings, usePhase } from '../../store/select';
+import { isOver, isSkewed, phaseOf, useKind, useNodeChanged, useNodeFigures, useNodeFindings, usePhase } from '../../store/select';
 import { useStore } from '../../store/store';
 import { en } from '../../text/en';
-import { bytes, compact, count, percent, rate } from '../../text/format';
+import { bytes, compact, count, percent, rate, times } from '../../text/format';
 import { Words } from '../../text/Words';
 import { GuaranteeMark, weakest } from '../inspector/Guarantees';
 import { placesOf, spread, whereText } from '../../cluster/select';
@@ -40,6 +40,7 @@ export const NodeCard = memo(function NodeCard({ data, selected }: NodeProps<Car
         <Icon name={kind?.icon ?? ''} />
         <strong className="node-name">{node.id}</strong>
         <Where id={node.id} />
+        {error === undefined && !slowest && <SkewMark id={node.id} />}
         {slowest && error === undefined && <span className="node-chip slowest">{en.canvas.slowest}</span>}
         {error !== undefined && <CircleAlert className="error node-mark" size={14} aria-hidden />}
         {error === undefined && findings.length > 0 && <TriangleAlert className="warn node-mark" size={14} aria-hidden />}
@@ -113,6 +114,19 @@ function Where({ id }: { id: string }): ReactElement | null {
       <Network size={11} aria-hidden />
       <span className="unseen">{whereText(cluster.nodes, counts)}</span>
       <span aria-hidden>{counts.size}</span>
+    </span>
+  );
+}
+
+/** That one of its tasks gets far more rows than the others. */
+function SkewMark({ id }: { id: string }): ReactElement | null {
+  const figures = useNodeFigures(id);
+  const over = useStore((state) => isOver(phaseOf(state)));
+  if (figures?.skew === undefined || over || !isSkewed(figures)) return null;
+  const { ratio, task } = figures.skew;
+  return (
+    <span className="node-chip node-skew" title={en.alerts.skewHelp(times(ratio), task)}>
+      {en.alerts.skew(times(ratio))}
     </span>
   );
 }

@@ -2,9 +2,10 @@ import { BaseEdge, EdgeLabelRenderer, getBezierPath, useInternalNode, type Edge,
 import { memo, type ReactElement } from 'react';
 
 import type { EdgeFigures } from '../../generated/api';
-import { isOver, useEdgeFigures, usePhase } from '../../store/select';
+import { crossesNodes, isOver, useEdgeFigures, usePhase } from '../../store/select';
+import { useStore } from '../../store/store';
 import { en } from '../../text/en';
-import { percent, rate, span } from '../../text/format';
+import { bytes, percent, rate, span } from '../../text/format';
 import { thickness, type EdgeModel } from './model';
 
 export type StreamEdgeModel = Edge<{ edge: EdgeModel }, 'stream'>;
@@ -24,6 +25,7 @@ function Stream(props: EdgeProps<StreamEdgeModel> & { edge: EdgeModel; selected:
   const figures = useEdgeFigures(edge);
   const phase = usePhase();
   const live = figures !== undefined && !isOver(phase);
+  const crosses = useStore((state) => crossesNodes(state, edge));
   const blocked = live && figures.waiting_percent >= BLOCKED_PERCENT;
   const [path, middleX, middleY] = getBezierPath(props);
   const top = useTop(props);
@@ -38,7 +40,7 @@ function Stream(props: EdgeProps<StreamEdgeModel> & { edge: EdgeModel; selected:
     <>
       <BaseEdge id={props.id} path={path} className={classes.join(' ')} style={{ strokeWidth: width }} interactionWidth={20} />
       {live && (figures.rows_per_s >= 0.05 || blocked) && (
-        <EdgeLabel {...labelPlace(props, middleX, middleY, top)} figures={figures} blocked={blocked} stale={phase === 'contact_lost'} />
+        <EdgeLabel {...labelPlace(props, middleX, middleY, top)} figures={figures} blocked={blocked} stale={phase === 'contact_lost'} crosses={crosses} />
       )}
     </>
   );
@@ -74,10 +76,12 @@ interface LabelProps {
   figures: EdgeFigures;
   blocked: boolean;
   stale: boolean;
+  /** Whether it goes over a link between nodes: then what that carries stands in place of the lag. */
+  crosses: boolean;
 }
 
-function EdgeLabel({ x, y, align, figures, blocked, stale }: LabelProps): ReactElement {
-  const lag = figures.lag_ms !== undefined && figures.lag_ms > 0 ? ` · ${en.canvas.lag(span(figures.lag_ms))}` : '';
+function EdgeLabel({ x, y, align, figures, blocked, stale, crosses }: LabelProps): ReactElement {
+  const lag = crosses ? ` · ${en.canvas.bytesPerSecond(bytes(figures.bytes_per_s))}` : figures.lag_ms !== undefined && figures.lag_ms > 0 ? ` · ${en.canvas.lag(span(figures.lag_ms))}` : '';
   const text = blocked ? en.canvas.waiting(percent(figures.waiting_percent)) : `${rate(figures.rows_per_s)}${lag}`;
   const shift = align === 'centre' ? 'translate(-50%, -50%)' : 'translate(0, -50%)';
   return (

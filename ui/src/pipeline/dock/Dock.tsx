@@ -4,11 +4,13 @@ import { lazy, Suspense, type ReactElement, type ReactNode } from 'react';
 
 import { ChartTools } from '../../charts/ChartTools';
 import { showDock } from '../../store/actions';
+import { useFiring } from '../../store/select';
 import type { DockTab } from '../../store/state';
 import { useStore } from '../../store/store';
 import { en } from '../../text/en';
 import { count } from '../../text/format';
 import { Tabs } from '../Tabs';
+import { Alerts } from './Alerts';
 import { ChartDock } from './ChartDock';
 import { Checkpoints } from './Checkpoints';
 import { Problems } from './Problems';
@@ -23,6 +25,7 @@ export function Dock(): ReactElement {
   const problems = useStore((state) => state.document?.findings.length ?? 0);
   const errors = useStore((state) => state.document?.findings.some((finding) => finding.severity === 'error') === true);
   const failed = useStore((state) => state.figures?.checkpoints.filter((one) => one.outcome === 'failed').length ?? 0);
+  const firing = useFiring();
   const tabs: { id: DockTab; title: ReactNode }[] = [
     { id: 'text', title: en.dock.text },
     { id: 'chart', title: en.dock.chart },
@@ -32,6 +35,14 @@ export function Dock(): ReactElement {
       title: (
         <>
           {en.dock.checkpoints} {failed > 0 && <span className="tab-count error">{count(failed)}</span>}
+        </>
+      ),
+    },
+    {
+      id: 'alerts',
+      title: (
+        <>
+          {en.alerts.title} {firing > 0 && <span className="tab-count error">{count(firing)}</span>}
         </>
       ),
     },
@@ -55,6 +66,7 @@ export function Dock(): ReactElement {
           {shown === 'chart' && <ChartDock />}
           {shown === 'rows' && <RowsDock />}
           {shown === 'checkpoints' && <Checkpoints />}
+          {shown === 'alerts' && <Alerts />}
           {shown === 'problems' && <Problems />}
         </Suspense>
       </div>

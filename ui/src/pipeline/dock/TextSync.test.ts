@@ -11,7 +11,7 @@ const document = (text: string, revision: number, cause: Document['cause'] = 'ty
   dirty: true,
   revision,
   text,
-  graph: { settings: {}, nodes: [], touches: [] },
+  graph: { settings: {}, nodes: [], alerts: [], touches: [] },
   findings: [],
   can_undo: true,
   can_redo: false,

@@ -4,7 +4,7 @@ import { disconnect } from '../../store/actions';
 import { useEdgeFigures, useNode, usePhase, useReadOnly } from '../../store/select';
 import { edgeKey, portName, type EdgeRef } from '../../store/state';
 import { en } from '../../text/en';
-import { count, percent, rate, span } from '../../text/format';
+import { bytes, count, percent, rate, span } from '../../text/format';
 import { TapTable } from './TapTable';
 
 /** An edge: its columns, its figures, its rows. */
@@ -65,7 +65,7 @@ function EdgeFacts({ edge }: { edge: EdgeRef }): ReactElement | null {
   if (figures === undefined) return null;
   const facts: [string, string][] = [
     [en.inspector.total, count(figures.rows)],
-    [en.inspector.rate, rate(figures.rows_per_s)],
+    [en.inspector.rate, `${rate(figures.rows_per_s)}, ${en.canvas.bytesPerSecond(bytes(figures.bytes_per_s))}`],
     [en.inspector.waiting, percent(figures.waiting_percent)],
     [en.inspector.queued, en.canvas.rows(figures.queued_rows)],
   ];

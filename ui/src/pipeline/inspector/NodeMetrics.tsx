@@ -4,11 +4,11 @@ import { Stepper } from '../../app/Stepper';
 import { placesOf, spread, whereText } from '../../cluster/select';
 import type { GraphNode, NodeFigures } from '../../generated/api';
 import { MOST_TASKS, rescaleNode } from '../../store/actions';
-import { useKind, useNodeFigures, usePhase } from '../../store/select';
+import { isSkewed, useKind, useNodeFigures, usePhase } from '../../store/select';
 import type { Trail } from '../../store/state';
 import { useStore } from '../../store/store';
 import { en } from '../../text/en';
-import { bytes, count, eventTime, percent, rate, sentence, span } from '../../text/format';
+import { bytes, count, eventTime, percent, rate, sentence, span, times } from '../../text/format';
 import { Guarantees } from './Guarantees';
 import { RowSums } from './RowSums';
 import { Sparkline } from './Sparkline';
@@ -59,6 +59,7 @@ function Line({ label, value, values }: { label: string; value: string; values: 
 /** How many tasks run the node, and how it goes on in more or fewer. */
 function Tasks({ id, now }: { id: string; now: number }): ReactElement {
   const phase = usePhase();
+  const kept = useStore((state) => state.run?.kept === true);
   const [wanted, setWanted] = useState<number | undefined>();
   if (phase !== 'running') return <>{count(now)}</>;
   const act = (): void => {
@@ -69,7 +70,7 @@ function Tasks({ id, now }: { id: string; now: number }): ReactElement {
     const next = Math.min(Math.max((wanted ?? now) + by, 1), MOST_TASKS);
     setWanted(next === now ? undefined : next);
   };
-  return <Stepper label={en.change.ofNode} now={now} wanted={wanted} rest={count(now)} title={en.change.ofNode} step={step} act={act} />;
+  return <Stepper label={en.change.ofNode} now={now} wanted={wanted} rest={count(now)} title={en.change.ofNode} step={step} act={act} refused={kept ? undefined : en.change.notKept} />;
 }
 
 function Facts({ id, figures }: { id: string; figures: NodeFigures }): ReactElement {
@@ -81,6 +82,10 @@ function Facts({ id, figures }: { id: string; figures: NodeFigures }): ReactElem
     [en.inspector.watermark, figures.watermark_ms === undefined ? en.inspector.none : eventTime(figures.watermark_ms)],
   ];
   if (figures.watermark_still_ms !== undefined) facts.push([en.inspector.watermarkStill, span(figures.watermark_still_ms)]);
+  if (figures.skew !== undefined) {
+    const { ratio, task } = figures.skew;
+    facts.push([en.alerts.skewLabel, isSkewed(figures) ? en.alerts.skewOf(times(ratio), task) : en.alerts.skewEven(times(ratio))]);
+  }
   if (figures.open_windows > 0) facts.push([en.inspector.openWindows, count(figures.open_windows)]);
   if (figures.next_window_end_ms !== undefined) facts.push([en.inspector.nextWindow, eventTime(figures.next_window_end_ms)]);
   if (figures.state_rows > 0) facts.push([en.inspector.state, en.inspector.stateRows(count(figures.state_rows), bytes(figures.state_bytes))]);
@@ -104,6 +109,7 @@ function Facts({ id, figures }: { id: string; figures: NodeFigures }): ReactElem
           </tr>
         </tbody>
       </table>
+      {figures.skew !== undefined && isSkewed(figures) && <p className="inspector-note warn">{en.alerts.skewHelp(times(figures.skew.ratio), figures.skew.task)}</p>}
       {cluster !== undefined && places !== undefined && <p className="inspector-note mute">{sentence(whereText(cluster.nodes, spread(places)))}</p>}
       {figures.waits_for !== undefined && <p className="inspector-note mute">{sentence(figures.waits_for)}</p>}
     </section>

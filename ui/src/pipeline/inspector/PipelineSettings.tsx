@@ -10,6 +10,7 @@ import { NO_CATALOG } from '../../store/state';
 import { useStore } from '../../store/store';
 import { en } from '../../text/en';
 import { bytes, count, duration, sentence } from '../../text/format';
+import { AlertForms } from './AlertForms';
 
 const NO_COLUMNS: readonly never[] = [];
 
@@ -44,6 +45,7 @@ export function PipelineSettings(): ReactElement | null {
             ))}
           </div>
         </FormProvider>
+        <AlertForms />
         <Health />
         <Touches />
       </div>

@@ -1,5 +1,6 @@
 //! Changes to a pipeline, made in its text: an edit changes the lines that it means, and not a byte beside them.
 
+mod alert;
 mod clipboard;
 mod lines;
 mod node;
@@ -38,7 +39,7 @@ pub enum Edit {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         position: Option<[f64; 2]>,
     },
-    /// Removes nodes, and every input that reads them.
+    /// Removes nodes, every input that reads them, and every alert that watches them.
     RemoveNodes {
         ids: Vec<String>,
     },
@@ -61,6 +62,27 @@ pub enum Edit {
         path: Vec<String>,
         #[serde(default)]
         value: Value,
+    },
+    /// Adds an alert after the others; named after its figure where `name` is absent.
+    AddAlert {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default)]
+        fields: Map<String, Value>,
+    },
+    /// Sets a field of an alert, or removes it where `value` is null.
+    SetAlertField {
+        alert: String,
+        path: Vec<String>,
+        #[serde(default)]
+        value: Value,
+    },
+    RenameAlert {
+        from: String,
+        to: String,
+    },
+    RemoveAlert {
+        alert: String,
     },
     /// Lets `to` read the port `from`: in place of its one input, beside the others, or as the input named.
     Connect {
@@ -158,8 +180,22 @@ fn apply(tree: &mut Tree, edit: &Edit, catalog: &Catalog) -> Result<Vec<NodeId>,
             }
             return Ok(vec![NodeId::new(id)]);
         }
-        Edit::RemoveNodes { ids } => node::remove(tree, ids)?,
-        Edit::RenameNode { from, to, keep_state } => node::rename(tree, from, to, *keep_state)?,
+        Edit::RemoveNodes { ids } => {
+            node::remove(tree, ids)?;
+            for id in ids {
+                alert::follow(tree, id, None)?;
+            }
+        }
+        Edit::RenameNode { from, to, keep_state } => {
+            node::rename(tree, from, to, *keep_state)?;
+            alert::follow(tree, from, Some(to))?;
+        }
+        Edit::AddAlert { name, fields } => {
+            alert::add(tree, name.as_deref(), fields)?;
+        }
+        Edit::SetAlertField { alert, path, value } => alert::set(tree, alert, path, value)?,
+        Edit::RenameAlert { from, to } => alert::rename(tree, from, to)?,
+        Edit::RemoveAlert { alert } => alert::remove(tree, alert)?,
         Edit::SetField { node, path, value } => {
             let orphan = value::set(tree.node_mut(node)?, path, value)?;
             tree.rehome_after(node, orphan);

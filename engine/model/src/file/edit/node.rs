@@ -123,7 +123,7 @@ fn keep_state_of(tree: &mut Tree, from: &str, to: &str) -> Result<(), Diagnostic
 }
 
 /// Renames an entry where it stands: TOML tables have no such operation, so that every entry is put in anew, in order.
-fn rename_key(item: &mut Item, from: &str, to: &str) {
+pub fn rename_key(item: &mut Item, from: &str, to: &str) {
     let renamed = |key: Key| {
         if key.get() == from {
             Key::new(to).with_leaf_decor(key.leaf_decor().clone()).with_dotted_decor(key.dotted_decor().clone())

@@ -45,11 +45,13 @@ impl Tree {
     }
 
     /// A table that had no header of its own and lost its last entry would not be written at all: it gets a header. The table of
-    /// nodes goes.
+    /// nodes or of alerts goes.
     fn show_emptied(&mut self) {
         let is_bare = |table: &Table| table.is_implicit() && table.is_empty();
-        if self.document.get("node").and_then(Item::as_table).is_some_and(is_bare) {
-            self.document.remove("node");
+        for name in ["node", "alert"] {
+            if self.document.get(name).and_then(Item::as_table).is_some_and(is_bare) {
+                self.document.remove(name);
+            }
         }
         visit_mut(self.document.as_table_mut(), &mut |table| {
             if is_bare(table) {
@@ -98,6 +100,19 @@ impl Tree {
         self.table_mut("node", |table, _| table.set_implicit(true))
     }
 
+    pub fn alerts(&self) -> Option<&dyn TableLike> {
+        self.document.get("alert").and_then(Item::as_table_like)
+    }
+
+    pub fn alert(&self, name: &str) -> Option<&dyn TableLike> {
+        self.alerts()?.get(name)?.as_table_like()
+    }
+
+    /// The table of alerts, made if there is none.
+    pub fn alerts_mut(&mut self) -> Result<&mut Item, Diagnostic> {
+        self.table_mut("alert", |table, _| table.set_implicit(true))
+    }
+
     pub fn has_settings(&self) -> bool {
         self.document.contains_key("pipeline")
     }
@@ -143,6 +158,12 @@ impl Tree {
             Some(layout) if self.nodes().is_none_or(TableLike::is_empty) => Some(layout - 1),
             _ => None,
         }
+    }
+
+    /// The position that a new alert's table takes: after the alerts, else before a layout that stands at the end.
+    pub fn position_for_alert(&self) -> Option<isize> {
+        let layout = self.document.get("layout").and_then(Item::as_table).and_then(Table::position);
+        layout.filter(|layout| *layout >= self.last_position() && self.alerts().is_none_or(TableLike::is_empty)).map(|layout| layout - 1)
     }
 
     /// Gives comments that stood before something removed to the first table that comes after `position`, or to the end.
