@@ -80,6 +80,8 @@ impl Default for Settings {
     }
 }
 
+/// A segment of the log is read whole.
+pub(crate) const MOST_SEGMENT_BYTES: u64 = 64 << 20;
 /// A follower that lacks more is sent a snapshot.
 const MOST_LAG: u64 = 1_000;
 /// Entries in one message: each may be a pipeline of 1 MiB, and the transport bounds a message.
@@ -88,6 +90,10 @@ const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Settings {
     pub(crate) fn raft(&self) -> ControlResult<Config> {
+        if self.segment_bytes > MOST_SEGMENT_BYTES {
+            let why = format!("segments of {} bytes, where the most is {MOST_SEGMENT_BYTES}", self.segment_bytes);
+            return Err(ControlError::Settings { why });
+        }
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let config = Config {
             cluster_name: "millrace".to_owned(),

@@ -56,6 +56,10 @@ pub async fn call(group: Weak<Inner>, settings: Settings) {
         sleep_until(next).await;
         let Some(inner) = group.upgrade() else { return };
         let look = GroupLook::of(&inner.raft.metrics().borrow());
+        if inner.waits_for_disk() {
+            // What its leader says meanwhile has come, and is not heard yet. Elections that are called now would all be held once it is.
+            inner.heard.again();
+        }
         let heard = *inner.heard.at();
         if heard > since {
             (since, patience) = (heard, of_a_follower(&settings));

@@ -56,6 +56,11 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// Whether Raft stands still until a leader's snapshot is on disk.
+    pub(crate) fn waits_for_disk(&self) -> bool {
+        self.log.look(|known| known.waits)
+    }
+
     pub(crate) fn quiet_until(&self) -> Option<Moment> {
         self.quiet.get().copied()
     }

@@ -12,7 +12,7 @@ use crate::control::Control;
 use crate::log::Known;
 
 /// A term, or an entry's index, that is so far ahead of ours was counted up by nobody.
-const MOST_AHEAD: u64 = 1 << 32;
+pub const MOST_AHEAD: u64 = 1 << 32;
 
 /// Longest snapshot as it travels: as many texts of pipelines as can be held, twice as long as JSON.
 const MOST_SNAPSHOT_BYTES: u64 = 2 << 30;
@@ -41,7 +41,10 @@ impl Own<'_> {
     fn check_vote(&self, vote: &Vote) -> Checked {
         let (term, by) = (vote.leader_id().term, vote.leader_id().voted_for());
         ensure(term < self.vote.leader_id().term.saturating_add(MOST_AHEAD), "a term that is too far ahead")?;
-        ensure(by.is_some_and(|by| by != self.id), "a vote of nobody's, or of this node's own")
+        ensure(by.is_some_and(|by| by != self.id), "a vote of nobody's, or of this node's own")?;
+        let leads = self.vote.is_committed().then(|| self.vote.leader_id());
+        let is_second = vote.is_committed() && leads.is_some_and(|leads| leads.term == term && leads.voted_for() != by);
+        ensure(!is_second, "a second leader in one term")
     }
 
     /// Somebody wants to be elected.
@@ -63,10 +66,11 @@ impl Own<'_> {
         self.known.entries.get(&index).map(|entry| entry.log_id).or(purged)
     }
 
-    /// What is agreed on does not change any more.
+    /// What is agreed on does not change any more. Of an entry that is in a snapshot by now it is known that its term is none of a later one.
     fn check_agreed(&self, id: LogId) -> Checked {
-        let is_agreed = self.committed.is_some_and(|committed| id.index <= committed.index);
-        ensure(!is_agreed || self.held(id.index).is_none_or(|held| held == id), "another entry in place of one that is agreed on")
+        let Some(committed) = self.committed.filter(|committed| id.index <= committed.index) else { return Ok(()) };
+        let is_it = self.held(id.index).map_or(id <= committed, |held| held == id);
+        ensure(is_it, "another entry in place of one that is agreed on")
     }
 
     /// A leader has entries appended.

@@ -12,6 +12,7 @@ use openraft::raft::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::answers;
 use crate::config::{NodeId, Peer, Types};
 use crate::control::{Answer, Command};
 
@@ -107,6 +108,14 @@ impl Way {
         asked.map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))
     }
 
+    /// What no honest node answers is no answer.
+    fn believed<E: std::error::Error>(&self, checked: Result<(), &'static str>) -> Result<(), Failure<E>> {
+        checked.map_err(|why| {
+            let why = format!("its answer is refused: {why}");
+            RPCError::Network(NetworkError::new(&NoAnswer { address: self.peer.address.clone(), why }))
+        })
+    }
+
     /// An answer to something else, or none.
     fn other<E: std::error::Error>(&self, told: Told) -> Failure<E> {
         let why = match told {
@@ -123,8 +132,9 @@ impl RaftNetwork<Types> for Way {
         rpc: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, Failure<RaftError<NodeId>>> {
+        let asked = answers::Appended::of(&rpc);
         match self.ask(Ask::Append(rpc), &option).await? {
-            Told::Append(answer) => Ok(answer),
+            Told::Append(answer) => self.believed(asked.check(&answer)).map(|()| answer),
             told => Err(self.other(told)),
         }
     }
@@ -134,16 +144,18 @@ impl RaftNetwork<Types> for Way {
         rpc: InstallSnapshotRequest<Types>,
         option: RPCOption,
     ) -> Result<InstallSnapshotResponse<NodeId>, Failure<RaftError<NodeId, InstallSnapshotError>>> {
+        let asked = rpc.vote;
         match self.ask(Ask::Snapshot(rpc), &option).await? {
-            Told::Snapshot(Ok(answer)) => Ok(answer),
+            Told::Snapshot(Ok(answer)) => self.believed(answers::check_vote(&asked, &answer.vote)).map(|()| answer),
             Told::Snapshot(Err(error)) => Err(RPCError::RemoteError(RemoteError::new(self.id, RaftError::APIError(error)))),
             told => Err(self.other(told)),
         }
     }
 
     async fn vote(&mut self, rpc: VoteRequest<NodeId>, option: RPCOption) -> Result<VoteResponse<NodeId>, Failure<RaftError<NodeId>>> {
+        let asked = rpc.vote;
         match self.ask(Ask::Vote(rpc), &option).await? {
-            Told::Vote(answer) => Ok(answer),
+            Told::Vote(answer) => self.believed(answers::check_voter(&asked, &answer)).map(|()| answer),
             told => Err(self.other(told)),
         }
     }

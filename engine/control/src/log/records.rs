@@ -46,6 +46,8 @@ pub struct Known {
     pub head: Head,
     /// By index; those that were purged are not among them.
     pub entries: BTreeMap<u64, Entry>,
+    /// Whether Raft waits for a snapshot to be on disk: it neither hears nor answers anything meanwhile. Not of what is on disk.
+    pub waits: bool,
 }
 
 impl Known {

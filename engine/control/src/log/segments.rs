@@ -8,6 +8,7 @@ use millrace_state::store::AppendFile;
 
 use super::frame::{self, HEADER_BYTES, MAX_PAYLOAD_BYTES, Read};
 use super::records::{Head, Known, Record};
+use crate::config::MOST_SEGMENT_BYTES;
 use crate::error::{ControlError, ControlResult};
 use crate::place::Place;
 
@@ -188,7 +189,7 @@ impl Reading<'_> {
 }
 
 /// No segment is longer: one frame passes its bound at most, which is no more than this.
-const MAX_SEGMENT_BYTES: u64 = (64 << 20) + (MAX_PAYLOAD_BYTES + HEADER_BYTES) as u64;
+const MAX_SEGMENT_BYTES: u64 = MOST_SEGMENT_BYTES + (MAX_PAYLOAD_BYTES + HEADER_BYTES) as u64;
 
 fn name(number: u64) -> String {
     format!("{PREFIX}{number:016x}")

@@ -66,7 +66,10 @@ impl LogStore {
             OnDisk::Upto(last) => last.is_some_and(|last| last.index >= upto.index),
             OnDisk::Failed => true,
         };
-        match snapshots.wait_for(is_known).await.map(|on_disk| *on_disk) {
+        self.known().waits = true;
+        let known = snapshots.wait_for(is_known).await.map(|on_disk| *on_disk);
+        self.known().waits = false;
+        match known {
             Ok(OnDisk::Upto(_)) => Ok(()),
             Ok(OnDisk::Failed) => Err(io::Error::other("the snapshot could not be written that these entries are in")),
             Err(_) => Err(io::Error::other("the log is closed")),

@@ -90,3 +90,29 @@ async fn what_is_agreed_on_cannot_be_replaced_and_terms_cannot_be_used_up() {
     }
     goes_on(&group, 2).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_term_has_one_leader_and_what_is_in_a_snapshot_stays_agreed_on() {
+    let settings = Settings { snapshot_after: 20, kept_entries: 0, ..Settings::default() };
+    let cluster = Cluster::of(1, settings).await;
+    let group = cluster.node(0);
+    for number in 0..100 {
+        group.write(member(number)).await.unwrap();
+    }
+    group.wait_for(std::time::Duration::from_secs(15), |look| look.applied > 100).await.unwrap();
+    while !cluster.folder(0).join("snapshot").exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let term = group.look().term;
+    let append = |vote, before: Option<LogId>, commit| {
+        Ask::Append(AppendEntriesRequest { vote, prev_log_id: before, entries: Vec::new(), leader_commit: commit })
+    };
+    let second = Vote::new_committed(term, ENEMY);
+    let early = log_id(term + 1, 3);
+    for ask in [append(second, None, None), snapshot(second, b"x", 0), append(leads(&group), Some(early), Some(early))] {
+        let said = format!("{ask:?}");
+        let why = refused(&group, ask).await;
+        assert!(why.starts_with("this is refused: "), "{said}: {why}");
+    }
+    goes_on(&group, 1_000).await;
+}
