@@ -32,7 +32,9 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let (sender, asked) = mpsc::sync_channel(100);
         let hanging = Arc::new(Mutex::new(Vec::new()));
-        let (kept, mut answers) = (hanging.clone(), answers.to_vec().into_iter());
+        let (kept, mut answers) = (hanging.clone(), answers.to_vec());
+        // The first is taken from the end.
+        answers.reverse();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
@@ -40,7 +42,7 @@ impl Server {
                 if sender.send(request).is_err() {
                     return;
                 }
-                let head = match answers.next().unwrap_or(Answer::Status(200)) {
+                let head = match answers.pop().unwrap_or(Answer::Status(200)) {
                     Answer::Status(status) => format!("HTTP/1.1 {status} X\r\n"),
                     Answer::Redirect => format!("HTTP/1.1 307 X\r\nlocation: http://127.0.0.1:{port}/elsewhere\r\n"),
                     Answer::Hang => {

@@ -66,7 +66,7 @@ impl Fleet {
 
     /// Calls of a node's disk that failed.
     pub fn failed_of(&self, number: usize) -> u64 {
-        self.disks[number].failed()
+        self.disks[number].failed_ever()
     }
 
     pub fn nodes(&self) -> usize {

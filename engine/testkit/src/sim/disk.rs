@@ -185,7 +185,7 @@ impl SimDisk {
     }
 
     /// Calls that failed or lied, in all lives.
-    pub fn failed(&self) -> u64 {
+    pub fn failed_ever(&self) -> u64 {
         self.lock().failed_ever
     }
 
