@@ -155,7 +155,7 @@ impl Turns for Far {
     }
 
     fn delay(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let micros = self.0.chance(|chance| if chance.one_in(6) { chance.below(300_000) } else { chance.between(20, 3_000) });
+        let micros = self.0.chance(|chance| if chance.one_in(4) { chance.below(600_000) } else { chance.between(20, 3_000) });
         self.0.sleep(Duration::from_micros(micros))
     }
 }
@@ -214,6 +214,7 @@ impl Team for SimTeam {
         let side = lock(&self.hands).values().find(|(member, _)| *member == start.me).map(|(_, hand)| hand.link.leader.clone());
         let side = side.filter(|side| !side.is_over()).ok_or_else(|| member_lost(self.name(start.me)))?;
         let share = ShareId(self.shares.fetch_add(1, Ordering::Relaxed) + 1);
+        self.world.say(format_args!("{:?} is to begin {share:?}", start.me));
         let gate = Gate::default();
         lock(&self.gates).insert(share, gate.clone());
         let (notes, mut noted) = mpsc::channel::<Bytes>(NOTES);
@@ -221,20 +222,25 @@ impl Team for SimTeam {
         let (orders, mut ordered) = mpsc::channel::<MemberOrder>(NOTES);
         let edges = side.begin(share, notes);
         let begun = serde_json::to_vec(&start).map_err(|error| RunError::bug(error.to_string()))?;
-        let judge = self.net.judge.clone();
+        let (judge, world) = (self.net.judge.clone(), self.world.clone());
         drop(self.leader.run(async move {
             while let Some(note) = noted.recv().await {
                 let Ok(report) = serde_json::from_slice::<MemberReport>(&note) else {
                     return judge.find("what comes from a member is no report".to_owned());
                 };
+                if !matches!(report, MemberReport::Counters { .. }) {
+                    world.say(format_args!("{share:?}: {report:?}"));
+                }
                 if give_reports.send(report).await.is_err() {
                     return;
                 }
             }
         }));
+        let telling = self.world.clone();
         drop(self.leader.run(async move {
             side.note(share, begun.into()).await;
             while let Some(order) = ordered.recv().await {
+                telling.say(format_args!("{share:?}: {order:?}"));
                 side.note(share, serde_json::to_vec(&order).expect("an order").into()).await;
             }
             side.note(share, Bytes::new()).await;

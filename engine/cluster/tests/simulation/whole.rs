@@ -236,6 +236,8 @@ async fn live(world: World, outside: Arc<Process>, drawn: Arc<Drawn>, expected: 
     cluster.fleet.disk(LEADER).trouble(faults);
     let running = outside.run(lead(cluster.clone(), drawn.clone()));
     let told = through(&cluster, running, story).await;
+    // Whoever was given up may still have something under way.
+    sleep(Duration::from_millis(700)).await;
     story.count("calls of a disk that failed", cluster.fleet.failed_calls());
     story.count("lives of the run", cluster.lives.load(Ordering::Relaxed));
     story.count("epochs that were entered", cluster.entered.epochs.lock().unwrap_or_else(PoisonError::into_inner).len() as u64);
@@ -255,6 +257,8 @@ async fn through(
     // Faults before there is a run befall a group alone.
     while cluster.lives.load(Ordering::Relaxed) == 0 {
         sleep(Duration::from_millis(1)).await;
+        fleet.bury().await;
+        mend(cluster, |_| (1, Faults::default()));
     }
     for _ in 0..fleet.world.chance(|chance| chance.between(8, 24)) {
         disturb(cluster);

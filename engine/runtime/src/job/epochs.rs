@@ -312,6 +312,10 @@ impl Epochs {
                 let decisions = self.machine.declined(epoch, task, why, self.now());
                 self.carry_out(decisions);
             }
+            Some(TaskReport::Quiet { tasks, why }) => {
+                let decisions = self.machine.gone(&tasks, &why, self.now());
+                self.carry_out(decisions);
+            }
             Some(TaskReport::Flowing) => self.flows(self.now()),
             Some(TaskReport::Exhausted) => {
                 self.exhausted += 1;

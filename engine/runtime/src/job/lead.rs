@@ -98,13 +98,7 @@ impl Members {
 
     /// The tasks that run elsewhere.
     pub fn names(&self, shared: &Shared) -> Vec<TaskId> {
-        let vertices = shared.physical.vertices.iter().enumerate();
-        let of = |(vertex, of): (usize, &Vertex)| {
-            let away = (0..of.parallelism).filter(|task| self.placement.member(vertex, *task) != LEADER).collect::<Vec<u32>>();
-            let head = of.nodes.first().cloned().unwrap_or_else(|| NodeId::new("?"));
-            away.into_iter().map(move |task| TaskId { node: head.clone(), task }).collect::<Vec<TaskId>>()
-        };
-        vertices.flat_map(of).collect()
+        tasks_at(shared, &self.placement, |member| member != LEADER)
     }
 
     /// Carries what goes between the tasks here and those elsewhere, and what members report, until all have ended.
@@ -138,6 +132,7 @@ impl Members {
             let tasks = ShareStart::tasks_of(&shared.physical, &placement, member);
             let listener = Listener {
                 member,
+                tasks: tasks_at(shared, &placement, |other| other == member),
                 shared: shared.clone(),
                 quarantine: quarantine.clone(),
                 reports: lines.reports.clone(),
@@ -150,6 +145,17 @@ impl Members {
         }
         Ok(())
     }
+}
+
+/// The tasks that run at some members.
+fn tasks_at(shared: &Shared, placement: &Placement, is_there: impl Fn(Member) -> bool) -> Vec<TaskId> {
+    let vertices = shared.physical.vertices.iter().enumerate();
+    let of = |(vertex, of): (usize, &Vertex)| {
+        let there = (0..of.parallelism).filter(|task| is_there(placement.member(vertex, *task))).collect::<Vec<u32>>();
+        let head = of.nodes.first().cloned().unwrap_or_else(|| NodeId::new("?"));
+        there.into_iter().map(move |task| TaskId { node: head.clone(), task }).collect::<Vec<TaskId>>()
+    };
+    vertices.flat_map(of).collect()
 }
 
 /// The channels from one member to another, which go by way of the leader.
@@ -174,6 +180,7 @@ async fn relay(edge: EdgeId, from: Arc<dyn Edges>, to: Arc<dyn Edges>) -> RunRes
 /// Hears one member.
 struct Listener {
     member: Member,
+    tasks: Vec<TaskId>,
     shared: Arc<Shared>,
     quarantine: BTreeMap<NodeId, Arc<QuarantineFile>>,
     reports: mpsc::Sender<TaskReport>,
@@ -272,6 +279,9 @@ impl Listener {
     /// The member is gone: too early, if not all of its tasks have ended.
     async fn lose(&mut self) {
         if self.running == 0 {
+            // It is through, or it was lost with what its tasks had left to be put to rest: an epoch that waits for that would wait for good.
+            let (tasks, why) = (std::mem::take(&mut self.tasks), lost(&self.shared, self.member).to_string());
+            let _ = self.reports.send(TaskReport::Quiet { tasks, why }).await;
             return;
         }
         // A channel may be found closed before the reports are: that is the same loss, told by who it is that is gone.

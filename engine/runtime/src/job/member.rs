@@ -272,6 +272,7 @@ impl Member {
             Some(
                 TaskReport::AtRest { .. }
                 | TaskReport::Declined { .. }
+                | TaskReport::Quiet { .. }
                 | TaskReport::Flowing
                 | TaskReport::Exhausted
                 | TaskReport::ReaderGone,

@@ -41,6 +41,11 @@ pub enum TaskReport {
         task: TaskId,
         why: String,
     },
+    /// Tasks elsewhere have ended, and nothing more is heard of what they held: all of it is at rest, or their process is gone.
+    Quiet {
+        tasks: Vec<TaskId>,
+        why: String,
+    },
     /// A source's task has given out its first rows. Told where somebody waits for them: after a change.
     Flowing,
     /// A source's task has read everything. It stays for the barriers to come.

@@ -223,6 +223,13 @@ impl Coordinator {
         self.abandon(epoch, Cause::Declined { task, why }, now_ns)
     }
 
+    /// These tasks tell nothing more: an epoch that still waits for one of them waits for nothing.
+    pub fn gone(&mut self, tasks: &[TaskId], why: &str, now_ns: u64) -> Vec<Decision> {
+        let Some(Current { epoch, phase: Phase::Aligning { waiting, .. }, .. }) = &self.current else { return Vec::new() };
+        let (epoch, owing) = (*epoch, tasks.iter().find(|task| waiting.contains(*task)).cloned());
+        owing.map_or_else(Vec::new, |task| self.give_up(epoch, Cause::Declined { task, why: why.to_owned() }, now_ns))
+    }
+
     /// The manifest is there, made by this process.
     pub fn published(&mut self, epoch: u64) -> Vec<Decision> {
         let Some(current) = self.in_phase(epoch, |phase| matches!(phase, Phase::Publishing)) else { return Vec::new() };
