@@ -145,7 +145,12 @@ impl Clients {
             sleep(pause(5, 80)).await;
             let asked = Moment::now();
             let epoch = EpochId { run: BEGUN, number };
-            let complete = Command::Complete { name: RUN.into(), generation: Generation(generation), epoch };
+            let complete = Command::Complete {
+                name: RUN.into(),
+                generation: Generation(generation),
+                epoch,
+                holders: std::collections::BTreeSet::default(),
+            };
             match self.write(node, complete).await {
                 Some(Answer::Done { .. } | Answer::Already { .. }) => {
                     self.completed(Completed { generation, number, at: Moment::now() }, asked);

@@ -170,7 +170,7 @@ impl Fleet {
 
     /// Calls of all disks that failed.
     pub fn failed_calls(&self) -> u64 {
-        self.disks.iter().map(SimDisk::failed).sum()
+        self.disks.iter().map(SimDisk::failed_ever).sum()
     }
 
     /// Looks at all nodes for as long as the world goes on.

@@ -132,6 +132,7 @@ async fn begin(drawn: &Drawn, around: Around) -> Result<JobHandle, RunError> {
         team: team.clone().map(|team| team as Arc<dyn Team>),
         state: Some(StateHome::new(Arc::new(store), drawn.every, false)),
         ledger,
+        herald: None,
     };
     let pipeline = Pipeline { nodes: drawn.nodes(), ..Pipeline::default() };
     let (plan, found) = prepare(&pipeline, &registry, &host).await;
