@@ -41,7 +41,7 @@ fn fifty_groups() {
 
 #[test]
 fn fifty_clusters() {
-    let total = run(whole::simulate, "fifty_clusters", asked(0..50), 1);
+    let total = run(whole::simulate, "fifty_clusters", asked(20..70), 1);
     assert!(total.wrong.is_empty(), "{total:?}");
     let worth = [
         ("rows", 3_000),
