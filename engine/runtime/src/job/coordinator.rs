@@ -287,7 +287,7 @@ impl Coordinator {
             let run_start_us = self.progress.clock.wall_us();
             let beginning = home.clone();
             self.blocking(move || Ok(beginning.begin(RunId(run_start_us), &given_up)?)).await?;
-            return Ok(Attempt::begins(run_start_us, true));
+            return Ok(Attempt { may_be_lost: home.is_shared(), ..Attempt::begins(run_start_us, true) });
         };
         self.shared.carry(&mut restored, home.allows).map_err(|error| self.failed(&error))?;
         let manifest = restored.manifest.clone();
@@ -308,14 +308,17 @@ impl Coordinator {
         let may_rewind = went_back.is_some() && home.allows.rewind;
         let restored = Some(Arc::new(restored));
         let precautions = Precautions::default();
-        let attempt = Attempt { run_start_us: run.0, is_durable: true, may_rewind, restored, after, precautions, is_change: false };
+        let (run_start_us, is_durable, may_be_lost) = (run.0, true, home.is_shared());
+        let attempt = Attempt { run_start_us, is_durable, may_rewind, restored, after, may_be_lost, precautions, is_change: false };
+        // Before sinks are touched: who leads the run no more, and does not know it, learns of it here; and a run that goes back is known to, before
+        // what its sinks have shown since is taken back.
+        self.enter(run, manifest.epoch).await?;
         recover(self.shared.clone(), attempt.clone()).await?;
         let finality = match manifest.ending {
             None => Finality::Ongoing,
             Some(Ending::Stopped) => Finality::Paused,
             Some(Ending::Finished) => Finality::Final,
         };
-        self.enter(run, manifest.epoch).await?;
         committed(self.shared.clone(), attempt.clone(), manifest.epoch, manifest.ready, finality).await?;
         reached("restored");
         let when = Timestamp(manifest.taken_us).to_rfc3339();
