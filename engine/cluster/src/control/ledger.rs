@@ -157,12 +157,10 @@ impl RunLedger {
     /// Copies the newest epoch again, if too few nodes hold it.
     async fn mend(&self) {
         let Some(spread) = self.spread.get() else { return };
-        let Some(epoch) = spread.lacks() else { return };
-        let before = spread.holders();
-        let holders = spread.copy(epoch, self.led_in()).await;
-        if holders == before {
+        if spread.lacks().is_none() {
             return;
         }
+        let Some((epoch, holders)) = spread.copy_missing(self.led_in()).await else { return };
         let (name, generation) = (self.name.clone(), self.generation());
         let command = Command::Held { name, generation, epoch: RunLedger::epoch(epoch.0, epoch.1), holders: holders.clone() };
         match self.node.group().write(command).await {
