@@ -70,6 +70,7 @@ impl Coordinator {
             Ok(Err(cause)) => (RunState::Failed, Some(cause)),
             Err(panic) => (RunState::Failed, Some(self.bug(format!("the job's control panicked: {}", panic_text(panic.as_ref()))))),
         };
+        let was_stopped = self.progress.stop.current() != Stopping::No;
         // Whatever is left of the tasks ends now.
         self.progress.stop.send(Stopping::Abort);
         self.progress.end_ns.store(self.progress.clock.monotonic_ns().max(1), Ordering::Relaxed);
@@ -83,7 +84,10 @@ impl Coordinator {
         self.progress.savepoints.over();
         if let Some(ledger) = self.shared.host.ledger.clone() {
             // Beside: the run has ended, whether that can be entered or not.
-            tokio::spawn(async move { ledger.ended(state).await });
+            // Whoever stopped it does not want it elsewhere either, whatever failed on the way.
+            let state = if was_stopped && state == RunState::Failed { RunState::Stopped } else { state };
+            let why = cause.as_ref().map(|cause| cause.diagnostic.message.clone());
+            tokio::spawn(async move { ledger.ended(state, why).await });
         }
         let summary = self.progress.telemetry().summary(self.progress.elapsed_ms());
         outcome.send_replace(Some(JobOutcome { state, summary, cause }));
