@@ -13,6 +13,7 @@ pub mod duckdb_sink;
 pub mod file;
 pub mod file_sink;
 pub mod format;
+mod hidden;
 pub mod host_metrics;
 mod input;
 pub mod nexmark;

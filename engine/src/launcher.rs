@@ -23,7 +23,6 @@ use millrace_runtime::job::{HostContext, JobOptions, launch};
 use millrace_runtime::ledger::Ledger;
 use millrace_runtime::share::{FarLeader, MemberReport, Part, ShareStart, take_part};
 use millrace_state::store::Store;
-use millrace_wire::figures::RunState;
 use millrace_wire::message::{Deployment, Failure, JobId, SharedPlace};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -98,17 +97,14 @@ impl Launcher {
         let store = match opened {
             Ok(store) => store,
             Err(finding) => {
-                if place.handed.is_none() {
-                    // Whoever wanted it is told.
-                    ledger.ended(RunState::Failed).await;
-                }
+                give_up(Some(&ledger), deployment);
                 return Err(refuse(finding));
             }
         };
         if replicas > 0 {
             ledger.copy_epochs(self.maker.crew.seen().clone(), store.clone(), replicas);
         }
-        let mut home = home_of(store, deployment, every)?;
+        let mut home = home_of(store, deployment, every).inspect_err(|_| give_up(Some(&ledger), deployment))?;
         home.generation = ledger.led_in();
         let in_group = Some(Arc::downgrade(&ledger));
         Ok(Kept { home, ledger: Some(ledger), in_group })
@@ -186,6 +182,8 @@ impl RunLauncher for Launcher {
         // The run alone holds its state: it ends with the run.
         let seen = store.as_ref().map(Arc::downgrade);
         let team = Some(self.maker.team(job, &version, store));
+        // Held until it is begun: what cannot be is given up.
+        let led = in_group.as_ref().and_then(Weak::upgrade);
         let herald = Some(self.herald(&run, deployment, &version.settings));
         let (files_of_run, clock, data) = (files.clone(), Arc::new(clock), self.data.clone());
         let host = HostContext { files: files_of_run, clock, results, run, data, team, state, ledger, herald };
@@ -194,7 +192,10 @@ impl RunLauncher for Launcher {
                 self.maker.crew.seen().planned(job, &deployment.name, &handle.physical());
                 Ok(Arc::new(LocalRun::new(handle, job, Place { files, store: seen, ledger: in_group }, self.maker.clone(), version)))
             }
-            Err(error) => Err(Diagnostics { items: vec![Diagnostic::error(error.code(), error.to_string())] }),
+            Err(error) => {
+                give_up(led.as_ref(), deployment);
+                Err(Diagnostics { items: vec![Diagnostic::error(error.code(), error.to_string())] })
+            }
         }
     }
 
@@ -214,6 +215,15 @@ impl RunLauncher for Launcher {
                 let _ = leader.reports.send(MemberReport::NotBegun { failure }).await;
             }
         }
+    }
+}
+
+/// Has it entered that a run which the control group was to keep running is not to be there: it could not be begun, and whoever wanted it is told. One
+/// that was handed to this node is declined by whoever begins it.
+fn give_up(ledger: Option<&Arc<RunLedger>>, deployment: &Deployment) {
+    let is_handed = deployment.options.place.as_ref().is_some_and(|place| place.handed.is_some());
+    if let Some(ledger) = ledger.filter(|_| !is_handed) {
+        ledger.clone().give_up();
     }
 }
 

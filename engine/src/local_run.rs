@@ -85,7 +85,7 @@ impl Place {
     /// Has it entered what the run is from here on, before it becomes that.
     async fn enter(&self, deployment: &Deployment) -> Result<(), Diagnostic> {
         match self.ledger.as_ref().and_then(Weak::upgrade) {
-            Some(ledger) => ledger.revise(&deployment.text, &deployment.options.overrides, &deployment.env).await,
+            Some(ledger) => ledger.revise(&deployment.text, &deployment.options, &deployment.env).await,
             None => Ok(()),
         }
     }

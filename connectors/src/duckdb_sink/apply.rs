@@ -160,10 +160,8 @@ impl Applying {
                 return Err(self.committed_later(newer.epoch, restored));
             }
         }
-        for (path, epoch) in self.staging.all()? {
-            if epoch.is_none_or(|epoch| epoch > restored) {
-                self.staging.remove(&path)?;
-            }
+        for (path, _) in self.staging.all()?.into_iter().filter(|(_, what)| what.is_left_over(self.staging.durability)) {
+            self.staging.remove(&path)?;
         }
         Ok(())
     }

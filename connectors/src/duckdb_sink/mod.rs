@@ -202,7 +202,13 @@ fn plan_of(node: &BoundNode) -> RunResult<&SinkPlan> {
 
 fn staging(node: &BoundNode, context: &ConnectorContext) -> RunResult<Staging> {
     let database = plan_of(node)?.database.clone();
-    Ok(Staging { database, node: context.node.clone(), run: context.run_start_us, files: context.files.clone() })
+    Ok(Staging {
+        database,
+        node: context.node.clone(),
+        run: context.run_start_us,
+        files: context.files.clone(),
+        durability: context.durability,
+    })
 }
 
 fn applying(node: &BoundNode, context: &ConnectorContext, ready: &[Committable]) -> RunResult<Applying> {

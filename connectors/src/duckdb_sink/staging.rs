@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use millrace_engine::model::NodeId;
+use millrace_engine::runtime::connector::Durability;
 use millrace_engine::runtime::files::Files;
 use millrace_engine::runtime::{RunError, RunResult};
 use serde::{Deserialize, Serialize};
 
 use crate::codes;
+use crate::hidden::{What, unfinished, what_is};
 
 /// What a task has prepared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,7 @@ pub struct Staging {
     pub node: NodeId,
     pub run: i64,
     pub files: Arc<Files>,
+    pub durability: Durability,
 }
 
 impl Staging {
@@ -48,7 +51,7 @@ impl Staging {
 
     /// What a task's part is called while it is being written.
     pub fn temporary(&self, task: u32) -> PathBuf {
-        self.folder().join(format!("{}{task}.tmp", self.prefix()))
+        self.folder().join(format!("{}{}", self.prefix(), unfinished(self.durability, &task.to_string())))
     }
 
     /// What it is called once it is durable.
@@ -68,8 +71,8 @@ impl Staging {
         }
     }
 
-    /// The run's files: each with its epoch if it is ready.
-    pub fn all(&self) -> RunResult<Vec<(PathBuf, Option<u64>)>> {
+    /// The run's files.
+    pub fn all(&self) -> RunResult<Vec<(PathBuf, What)>> {
         let folder = self.folder();
         let looked = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let names = match self.files.list(looked) {
@@ -77,11 +80,7 @@ impl Staging {
             names => names.map_err(|error| self.failed(error))?,
         };
         let prefix = self.prefix();
-        let found = names.iter().filter_map(|name| {
-            let rest = name.strip_prefix(&prefix)?;
-            let epoch = rest.strip_suffix(".ready").and_then(|rest| rest.split_once('-')).and_then(|(epoch, _)| epoch.parse().ok());
-            (epoch.is_some() || rest.ends_with(".tmp")).then(|| (folder.join(name), epoch))
-        });
-        Ok(found.collect())
+        let found = names.iter().filter_map(|name| Some((folder.join(name), what_is(name.strip_prefix(&prefix)?)?)));
+        Ok(found.filter(|(_, what)| *what != What::Done).collect())
     }
 }

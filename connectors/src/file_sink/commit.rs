@@ -13,9 +13,10 @@ use millrace_engine::state::fault;
 use millrace_engine::state::step::reached;
 use serde::{Deserialize, Serialize};
 
-use super::target::{Target, write_error};
+use super::target::{Hidden, Target, write_error};
 use crate::codes;
 use crate::format;
+use crate::hidden::What;
 
 /// What a task has prepared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +35,37 @@ pub enum Prepared {
         /// Whether they are their task's first of the run.
         first: bool,
     },
-    /// So many parts of the one file, all told.
-    Parts { count: usize },
+    /// Parts of the one file.
+    Parts(OneFile),
+}
+
+/// The parts of the one file, all told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneFile {
+    /// How many there are.
+    pub count: usize,
+    /// The epochs that they are of, where others may lie about: of a process that has lost the run and does not know it. None: all that are there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<Span>,
+}
+
+/// Epochs from one to another, both within.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub first: u64,
+    pub last: u64,
+}
+
+impl OneFile {
+    fn knows(&self, epoch: u64) -> bool {
+        self.spans.is_empty() || self.spans.iter().any(|span| (span.first..=span.last).contains(&epoch))
+    }
+
+    /// The one that was put together so far, of those that were prepared.
+    pub fn of(prepared: &[Prepared]) -> Option<&OneFile> {
+        let of = prepared.iter().filter_map(|prepared| if let Prepared::Parts(parts) = prepared { Some(parts) } else { None });
+        of.max_by_key(|parts| parts.count)
+    }
 }
 
 /// A part of a folder: durable under a hidden name, and where it is to go.
@@ -56,13 +86,14 @@ impl Prepared {
         match self {
             Prepared::Part { ready, path, .. } => vec![(ready, path)],
             Prepared::Placed { files, .. } => files.iter().map(|placed| (&placed.ready, &placed.path)).collect(),
-            Prepared::Parts { .. } => Vec::new(),
+            Prepared::Parts(_) => Vec::new(),
         }
     }
 }
 
 /// Renames a folder's parts. What was renamed before is passed over.
-pub fn commit_folder(target: &Target, files: &Files, prepared: &[Prepared]) -> RunResult<()> {
+pub fn commit_folder(target: &Target, context: &ConnectorContext, prepared: &[Prepared]) -> RunResult<()> {
+    let files = &context.files;
     let mut own = HashSet::new();
     for (ready, path) in prepared.iter().flat_map(Prepared::parts) {
         rename(files, ready, path).and_then(|()| fault::at("sink-commit")).map_err(|error| write_error(path, error))?;
@@ -70,7 +101,7 @@ pub fn commit_folder(target: &Target, files: &Files, prepared: &[Prepared]) -> R
         own.insert(path.clone());
     }
     if prepared.iter().any(Prepared::is_first) {
-        target.remove_others(files, &own)?;
+        target.remove_others(files, context.run_start_us, &own)?;
     }
     Ok(())
 }
@@ -98,11 +129,11 @@ pub fn commit_file(
     prepared: &[Prepared],
     finality: Finality,
 ) -> RunResult<()> {
-    let counts = prepared.iter().filter_map(|prepared| if let Prepared::Parts { count } = prepared { Some(*count) } else { None });
-    let Some(count) = counts.max() else { return Ok(()) };
+    let Some(whole) = OneFile::of(prepared) else { return Ok(()) };
+    let count = whole.count;
     let (files, run, kept) = (&context.files, context.run_start_us, context.durability.kept_epoch);
     let failed = |error| write_error(&target.path, error);
-    let parts = ready_parts(target, files, run)?;
+    let parts = ready_parts(target, files, run, whole)?;
     let done = target.done(run);
     if finality == Finality::Final && (files.exists(&done) || parts.is_empty() && files.exists(&target.path)) {
         return remove_parts(target, files, run, kept);
@@ -115,7 +146,7 @@ pub fn commit_file(
         (Finality::Ongoing, _) => Ok(()),
         (Finality::Final, [only]) if kept == 0 => files.rename(only, &target.path).map_err(failed),
         (Finality::Paused | Finality::Final, _) => {
-            let assembly = target.assembly(run);
+            let assembly = target.assembly(run, context.durability);
             let opened = parts.iter().map(|part| files.open(part)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
             let to = files.create(&assembly).map_err(failed)?;
             format::concatenate(opened, to, target.format, schema).map_err(failed)?;
@@ -131,14 +162,14 @@ pub fn commit_file(
     }
 }
 
-/// The parts of the one file, in the order of their epochs.
-pub fn ready_parts(target: &Target, files: &Files, run: i64) -> RunResult<Vec<PathBuf>> {
-    Ok(parts_by_epoch(target, files, run)?.into_iter().map(|(_, path)| path).collect())
+/// The parts of the one file that there are, in the order of their epochs.
+pub fn ready_parts(target: &Target, files: &Files, run: i64, of: &OneFile) -> RunResult<Vec<PathBuf>> {
+    Ok(parts_by_epoch(target, files, run)?.into_iter().filter(|(epoch, _)| of.knows(*epoch)).map(|(_, path)| path).collect())
 }
 
 fn parts_by_epoch(target: &Target, files: &Files, run: i64) -> RunResult<Vec<(u64, PathBuf)>> {
-    let mut parts: Vec<(u64, PathBuf)> =
-        target.hidden_files(files, run)?.into_iter().filter_map(|(path, epoch)| Some((epoch?, path))).collect();
+    let ready = |hidden: Hidden| if let What::Ready(epoch) = hidden.what { Some((epoch, hidden.path)) } else { None };
+    let mut parts: Vec<(u64, PathBuf)> = target.hidden_files(files, run)?.into_iter().filter_map(ready).collect();
     parts.sort();
     Ok(parts)
 }
@@ -166,14 +197,15 @@ pub fn recover(target: &Target, context: &ConnectorContext, prepared: &[Prepared
         // Until the run's first commit the folder also holds an earlier run's parts.
         let is_alone = !prepared.iter().any(Prepared::is_first);
         if context.durability.may_rewind {
-            target.remove_parts_after(&context.files, run, is_alone, restored)?;
+            target.remove_left_over(&context.files, run, is_alone, context.durability)?;
         }
         holds_nothing_later(target, context, is_alone)?;
     }
-    for (path, epoch) in target.hidden_files(&context.files, run)? {
-        let is_done = restored > 0 && !context.durability.may_rewind && path == target.done(run);
-        if epoch.is_none_or(|epoch| epoch > restored) && !is_done {
-            context.files.remove(&path).map_err(|error| write_error(&path, error))?;
+    for Hidden { path, .. } in target.hidden_files(&context.files, run)?.into_iter().filter(|it| it.what.is_left_over(context.durability)) {
+        match context.files.remove(&path) {
+            // Whoever had the run before may live, and has removed it itself.
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(write_error(&path, error)),
+            _ => {}
         }
     }
     // Before the state forgets that there was such a run: nobody else knows these names. Also where nothing is left to remove, since the sync of

@@ -45,7 +45,7 @@ mod hive;
 mod partitioned;
 mod target;
 
-use commit::{Prepared, commit_file, commit_folder, ready_parts, recover};
+use commit::{OneFile, Prepared, Span, commit_file, commit_folder, ready_parts, recover};
 use partitioned::PartitionedTask;
 use target::{Target, write_error};
 
@@ -199,8 +199,8 @@ impl SinkFactory for FileSink {
         }
         let is_resumed = context.durability.restored_epoch > 0;
         let parts = match plan.target.is_folder {
-            false if is_resumed => ready_parts(&plan.target, &context.files, context.run_start_us)?.len(),
-            _ => 0,
+            false if is_resumed => restored_parts(&plan.target, context)?,
+            _ => OneFile::default(),
         };
         let mut sink = FileSinkTask {
             context: context.clone(),
@@ -210,6 +210,7 @@ impl SinkFactory for FileSink {
             temporary: None,
             prepared: Vec::new(),
             parts,
+            has_span: false,
             is_first: !is_resumed,
         };
         // A path that cannot be written to shows at once, and a run without rows still gives a sound file.
@@ -234,7 +235,7 @@ impl SinkFactory for FileSink {
         let plan = plan_of(node)?;
         let (target, schema, context, prepared) = (plan.target.clone(), plan.schema.clone(), context.clone(), prepared(ready)?);
         blocking(move || match target.is_folder {
-            true => commit_folder(&target, &context.files, &prepared),
+            true => commit_folder(&target, &context, &prepared),
             false => commit_file(&target, &schema, &context, &prepared, finality),
         })
         .await
@@ -244,6 +245,23 @@ impl SinkFactory for FileSink {
         let spec: Option<FileSinkSpec> = serde_json::from_value(node.spec.clone()).ok();
         spec.map(|spec| PathBuf::from(spec.path.0)).into_iter().collect()
     }
+}
+
+/// The parts of the one file that a run goes on from.
+fn restored_parts(target: &Target, context: &ConnectorContext) -> RunResult<OneFile> {
+    let before = prepared(context.restored.to_vec())?;
+    let mut parts = match OneFile::of(&before) {
+        Some(parts) => parts.clone(),
+        // Nothing was told of it: whatever there is.
+        None => {
+            let count = ready_parts(target, &context.files, context.run_start_us, &OneFile::default())?.len();
+            OneFile { count, spans: Vec::new() }
+        }
+    };
+    if context.durability.base.is_some() && parts.spans.is_empty() {
+        parts.spans.push(Span { first: 0, last: context.durability.restored_epoch });
+    }
+    Ok(parts)
 }
 
 fn prepared(ready: Vec<Committable>) -> RunResult<Vec<Prepared>> {
@@ -265,14 +283,16 @@ struct FileSinkTask {
     /// Durable, and not known to be committed.
     prepared: Vec<PathBuf>,
     /// Of the one file, since the run began.
-    parts: usize,
+    parts: OneFile,
+    /// Whether those that this task has written are told of.
+    has_span: bool,
     /// Whether the task has prepared nothing yet in this run.
     is_first: bool,
 }
 
 impl FileSinkTask {
     fn begin(&mut self) -> RunResult<()> {
-        let path = self.target.temporary(self.context.run_start_us, self.context.task);
+        let path = self.target.temporary(self.context.run_start_us, self.context.durability, self.context.task);
         let file = self.context.files.create(&path).map_err(|error| write_error(&self.target.path, error))?;
         self.temporary = Some(path);
         let writer = format::create(file, self.target.format, &self.schema).map_err(|error| write_error(&self.target.path, error))?;
@@ -301,8 +321,20 @@ impl FileSinkTask {
         blocking(end).await?;
         self.temporary = None;
         self.prepared.push(ready.clone());
-        self.parts += 1;
+        self.count(epoch);
         Ok(Some(ready))
+    }
+
+    fn count(&mut self, epoch: u64) {
+        self.parts.count += 1;
+        if self.context.durability.base.is_none() && self.parts.spans.is_empty() {
+            return;
+        }
+        match self.parts.spans.last_mut().filter(|_| self.has_span) {
+            Some(span) => span.last = epoch,
+            None => self.parts.spans.push(Span { first: epoch, last: epoch }),
+        }
+        self.has_span = true;
     }
 }
 
@@ -332,7 +364,7 @@ impl Sink for FileSinkTask {
             (true, Some(ready)) => {
                 Prepared::Part { ready, path: self.target.part(self.context.run_start_us, epoch, self.context.task), first }
             }
-            (false, _) => Prepared::Parts { count: self.parts },
+            (false, _) => Prepared::Parts(self.parts.clone()),
         };
         let what = serde_json::to_value(prepared).map_err(|error| RunError::bug(error.to_string()))?;
         Ok(Some(Committable { node: self.context.node.clone(), task: self.context.task, what }))

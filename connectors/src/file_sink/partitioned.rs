@@ -190,7 +190,7 @@ impl EpochFiles {
             self.end(oldest)?;
         }
         let number = self.count;
-        let hidden = self.target.temporary_of(self.context.run_start_us, self.context.task, number);
+        let hidden = self.target.temporary_of(self.context.run_start_us, self.context.durability, self.context.task, number);
         let failed = |error| write_error(&self.target.path, error);
         let file = self.context.files.create(&hidden).map_err(failed)?;
         let writer = format::create(file, self.target.format, &self.schema).map_err(failed)?;

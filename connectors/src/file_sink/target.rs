@@ -5,12 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use millrace_engine::model::time::{MICROS_PER_SECOND, Timestamp};
+use millrace_engine::runtime::connector::Durability;
 use millrace_engine::runtime::files::Files;
 use millrace_engine::runtime::{RunError, RunResult};
 
 use super::hive;
 use crate::codes;
 use crate::format::Format;
+use crate::hidden::{What, unfinished, what_is};
 
 /// A failure to write, in the words of the file.
 pub fn write_error(path: &Path, error: io::Error) -> RunError {
@@ -45,6 +47,12 @@ pub struct Held {
     pub unnamed: Option<u64>,
     /// Another run that has some.
     pub other_run: Option<String>,
+}
+
+/// One of a run's hidden files.
+pub struct Hidden {
+    pub path: PathBuf,
+    pub what: What,
 }
 
 /// A part of the folder.
@@ -94,8 +102,8 @@ impl Target {
     }
 
     /// What a task's file is called while it is being written.
-    pub fn temporary(&self, run_start_us: i64, task: u32) -> PathBuf {
-        self.hidden_path(run_start_us, &format!("{task}.tmp"))
+    pub fn temporary(&self, run_start_us: i64, durability: Durability, task: u32) -> PathBuf {
+        self.hidden_path(run_start_us, &unfinished(durability, &task.to_string()))
     }
 
     /// What it is called once it is durable, until it is visible.
@@ -104,8 +112,8 @@ impl Target {
     }
 
     /// Like [`Target::temporary`], for one of several files.
-    pub fn temporary_of(&self, run_start_us: i64, task: u32, number: usize) -> PathBuf {
-        self.hidden_path(run_start_us, &format!("{task}-{number}.tmp"))
+    pub fn temporary_of(&self, run_start_us: i64, durability: Durability, task: u32, number: usize) -> PathBuf {
+        self.hidden_path(run_start_us, &unfinished(durability, &format!("{task}-{number}")))
     }
 
     /// Like [`Target::ready`], for one of several files.
@@ -119,8 +127,8 @@ impl Target {
     }
 
     /// Where parts are put together.
-    pub fn assembly(&self, run_start_us: i64) -> PathBuf {
-        self.hidden_path(run_start_us, "all.tmp")
+    pub fn assembly(&self, run_start_us: i64, durability: Durability) -> PathBuf {
+        self.hidden_path(run_start_us, &unfinished(durability, "all"))
     }
 
     /// Stands beside the result while its parts are being removed: they are not missed.
@@ -136,19 +144,15 @@ impl Target {
         self.path.join(format!("part-{}-{epoch}-{task}.{}", run_name(run_start_us), self.format.name()))
     }
 
-    /// The run's hidden files: each with its epoch if it is ready.
-    pub fn hidden_files(&self, files: &Files, run_start_us: i64) -> RunResult<Vec<(PathBuf, Option<u64>)>> {
+    /// The run's hidden files.
+    pub fn hidden_files(&self, files: &Files, run_start_us: i64) -> RunResult<Vec<Hidden>> {
         let (folder, begin) = self.hidden(run_start_us);
         let looked = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.clone() };
         let names = match files.list(&looked) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             names => names.map_err(|error| write_error(&self.path, error))?,
         };
-        let found = names.iter().filter_map(|name| {
-            let rest = name.strip_prefix(&begin)?;
-            let epoch = rest.strip_suffix(".ready").and_then(|rest| rest.split_once('-')).and_then(|(epoch, _)| epoch.parse().ok());
-            (epoch.is_some() || rest.ends_with(".tmp") || rest.ends_with(".done")).then(|| (folder.join(name), epoch))
-        });
+        let found = names.iter().filter_map(|name| Some(Hidden { path: folder.join(name), what: what_is(name.strip_prefix(&begin)?)? }));
         Ok(found.collect())
     }
 
@@ -161,16 +165,22 @@ impl Target {
         Ok(Held { named: newest(true), unnamed: newest(false), other_run: others.into_iter().find_map(|part| part.run) })
     }
 
-    /// Takes away the run's parts of later epochs; among them those without a run's name, if they can only be the run's.
-    pub fn remove_parts_after(&self, files: &Files, run_start_us: i64, is_alone: bool, epoch: u64) -> RunResult<()> {
+    /// Takes away the run's parts of epochs that are given up; among them those without a run's name, if they can only be the run's.
+    pub fn remove_left_over(&self, files: &Files, run_start_us: i64, is_alone: bool, durability: Durability) -> RunResult<()> {
         let own = run_name(run_start_us);
         let is_own = |part: &Part| part.run.as_ref().map_or(is_alone, |run| *run == own);
-        self.remove(files, self.parts(files)?.into_iter().filter(|part| is_own(part) && part.epoch > epoch))
+        self.remove(files, self.parts(files)?.into_iter().filter(|part| is_own(part) && durability.is_left_over(part.epoch)))
     }
 
-    /// Takes away parts that are not `own`: the earlier runs'. So are folders that were theirs alone.
-    pub fn remove_others(&self, files: &Files, own: &HashSet<PathBuf>) -> RunResult<()> {
-        self.remove(files, self.parts(files)?.into_iter().filter(|part| !own.contains(&part.path)))
+    /// Takes away parts that are not `own`: the earlier runs'. So are folders that were theirs alone. What is the run's and of later epochs stays: another
+    /// process has gone on with it meanwhile.
+    pub fn remove_others(&self, files: &Files, run_start_us: i64, own: &HashSet<PathBuf>) -> RunResult<()> {
+        let run = run_name(run_start_us);
+        let epochs = own.iter().filter_map(|path| part_of(path.file_name()?.to_str()?)).map(|(_, epoch)| epoch);
+        let newest = epochs.max().unwrap_or(0);
+        let is_later = |part: &Part| part.run.as_ref() == Some(&run) && part.epoch > newest;
+        let is_other = |part: &Part| !own.contains(&part.path) && !is_later(part);
+        self.remove(files, self.parts(files)?.into_iter().filter(is_other))
     }
 
     fn remove(&self, files: &Files, parts: impl Iterator<Item = Part>) -> RunResult<()> {

@@ -357,3 +357,39 @@ proptest! {
         prop_assert_eq!(got, expected);
     }
 }
+
+/// One has been stopped for a while, and lives: another goes on with its run meanwhile, and the first does not know it.
+#[tokio::test]
+async fn who_has_lost_a_run_and_still_writes_touches_no_file_of_its_successor_which_removes_what_is_left_of_it() {
+    let sink = Driven::new(spec(json!({})), ChangeMode::Append);
+    let factory = crate::support::sink("duckdb_sink");
+    let owner = |base, restored_epoch| {
+        let context = sink.context(restored_epoch);
+        ConnectorContext { durability: Durability { base: Some(base), ..context.durability }, ..context }
+    };
+    let rows = |key| Batch::new(frame(&[add(key, 0)], false));
+    let mut lost = factory.create(&sink.bound, &owner(0, 0)).await.unwrap();
+    lost.write(&rows(1)).await.unwrap();
+    let first: Vec<Committable> = lost.prepare(1).await.unwrap().into_iter().collect();
+    sink.commit(&first).await.unwrap();
+    factory.recover(&sink.bound, &owner(5_000, 1), &first).await.unwrap();
+    let mut led = factory.create(&sink.bound, &owner(5_000, 1)).await.unwrap();
+    led.write(&rows(2)).await.unwrap();
+    lost.write(&rows(99)).await.unwrap();
+    lost.prepare(2).await.unwrap();
+    lost.write(&rows(99)).await.unwrap();
+    // It goes back, and gives up.
+    factory.recover(&sink.bound, &owner(2_000, 1), &first).await.unwrap();
+    lost.abort().await.unwrap();
+    let second: Vec<Committable> = led.prepare(5_001).await.unwrap().into_iter().collect();
+    led.write(&rows(3)).await.unwrap();
+    lost.prepare(3).await.unwrap();
+    sink.commit(&second).await.unwrap();
+    // What it had entered is there.
+    sink.commit(&first).await.unwrap();
+    let third: Vec<Committable> = led.prepare(5_002).await.unwrap().into_iter().collect();
+    sink.commit(&third).await.unwrap();
+    assert_eq!(sink.rows(), "1:0 2:0 3:0");
+    factory.recover(&sink.bound, &owner(10_000, 5_002), &third).await.unwrap();
+    sink.nothing_lies_about();
+}

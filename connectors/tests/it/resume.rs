@@ -128,6 +128,17 @@ impl Durable {
         sink("file_sink").commit(&self.bound, &self.context(0), ready.to_vec(), finality).await
     }
 
+    /// What a process is given that goes on from an epoch, and may lose the run without knowing it.
+    fn owner(&self, base: u64, restored_epoch: u64, ready: &[Committable]) -> ConnectorContext {
+        let durability = Durability { is_durable: true, restored_epoch, base: Some(base), ..Durability::default() };
+        ConnectorContext { durability, restored: Arc::new(ready.to_vec()), ..self.project.context() }
+    }
+
+    fn hidden(&self) -> usize {
+        let entries = std::fs::read_dir(self.project.path("out")).unwrap();
+        entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.')).count()
+    }
+
     fn sum(&self, files: &str) -> i64 {
         number(&self.project.duckdb(), &format!("SELECT sum(a)::BIGINT FROM '{files}'"))
     }
@@ -196,4 +207,61 @@ async fn a_folder_goes_back_to_an_epoch_but_not_below_one_that_it_has_committed(
     assert_eq!(sink.sum("out/*.parquet"), 321, "nothing was touched");
     sink.project.write("out/part-20130314T094200000000Z-1-0.parquet", "of a later run");
     refused(sink.epochs(3, third, &[&[4_000]]).await.unwrap_err(), "a later run, which began at 20130314T094200000000Z");
+}
+
+/// One has been stopped for a while, and lives: another goes on with its run meanwhile, and the first does not know it.
+#[tokio::test]
+async fn who_has_lost_a_run_and_still_writes_neither_adds_to_nor_takes_from_what_its_successor_shows() {
+    for (path, shown) in [("out/", "out/*.parquet"), ("out/x.csv", "out/x.csv"), ("out/x.parquet", "out/x.parquet")] {
+        let sink = Durable::new(path);
+        let factory = crate::support::sink("file_sink");
+        sink.project.write("out/part-20130314T094200000000Z-9-0.parquet", "of an earlier run");
+        let first = sink.owner(0, 0, &[]);
+        let mut lost = factory.create(&sink.bound, &first).await.unwrap();
+        lost.write(&frame(&[1])).await.unwrap();
+        let ready: Vec<Committable> = lost.prepare(1).await.unwrap().into_iter().collect();
+        factory.commit(&sink.bound, &first, ready.clone(), Finality::Ongoing).await.unwrap();
+        lost.write(&frame(&[10_000])).await.unwrap();
+        lost.prepare(2).await.unwrap();
+        let next = sink.owner(5_000, 1, &ready);
+        factory.recover(&sink.bound, &next, &ready).await.unwrap();
+        // Between the successor's look and its beginning, and after that.
+        lost.write(&frame(&[20_000])).await.unwrap();
+        lost.prepare(3).await.unwrap();
+        factory.commit(&sink.bound, &next, ready.clone(), Finality::Ongoing).await.unwrap();
+        let mut led = factory.create(&sink.bound, &next).await.unwrap();
+        led.write(&frame(&[200])).await.unwrap();
+        lost.write(&frame(&[30_000])).await.unwrap();
+        lost.prepare(4).await.unwrap();
+        lost.write(&frame(&[40_000])).await.unwrap();
+        let second: Vec<Committable> = led.prepare(5_001).await.unwrap().into_iter().collect();
+        factory.commit(&sink.bound, &next, second.clone(), Finality::Ongoing).await.unwrap();
+        led.write(&frame(&[3_000])).await.unwrap();
+        // The first one commits what it had entered, goes back, and gives up.
+        factory.commit(&sink.bound, &first, ready.clone(), Finality::Ongoing).await.unwrap();
+        let back = sink.owner(2_000, 1, &ready);
+        let recovered = factory.recover(&sink.bound, &back, &ready).await;
+        assert_eq!(recovered.is_err(), path == "out/", "a folder shows that somebody has gone on: {recovered:?}");
+        lost.abort().await.unwrap();
+        let last: Vec<Committable> = led.prepare(5_002).await.unwrap().into_iter().collect();
+        factory.commit(&sink.bound, &next, last, Finality::Final).await.unwrap();
+        assert_eq!(sink.sum(shown), 3_201, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn one_file_that_a_release_before_had_begun_is_gone_on_with_where_another_may_take_it_over() {
+    let sink = Durable::new("out/x.csv");
+    let ready = sink.epochs(0, Vec::new(), &[&[1], &[20]]).await.unwrap();
+    assert!(!serde_json::to_string(&ready).unwrap().contains("spans"), "as it was told of then");
+    let (factory, next) = (crate::support::sink("file_sink"), sink.owner(5_000, 2, &ready));
+    factory.recover(&sink.bound, &next, &ready).await.unwrap();
+    factory.commit(&sink.bound, &next, ready, Finality::Ongoing).await.unwrap();
+    assert_eq!(sink.hidden(), 2, "what was under way is gone");
+    let mut task = factory.create(&sink.bound, &next).await.unwrap();
+    task.write(&frame(&[300])).await.unwrap();
+    sink.project.write("out/.x.csv.1000-7-0.ready", "a\n999\n");
+    let last: Vec<Committable> = task.prepare(5_001).await.unwrap().into_iter().collect();
+    factory.commit(&sink.bound, &next, last, Finality::Final).await.unwrap();
+    assert_eq!(sink.sum("out/x.csv"), 321);
 }

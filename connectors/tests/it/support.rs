@@ -115,6 +115,7 @@ impl Project {
             clock: Arc::new(SystemClock::default()),
             run_start_us: 1_000,
             durability: Durability::default(),
+            restored: Arc::default(),
             results: Arc::new(NoResults),
         }
     }

@@ -65,9 +65,9 @@ async fn a_run_is_led_by_the_node_that_claimed_it_last_and_epochs_of_the_one_bef
     second.complete(run, 2).await.unwrap();
     second.committed(run, 2).await;
     second.complete(run, 3).await.unwrap();
-    second.ended(RunState::Stopped).await;
+    second.ended(RunState::Stopped, None).await;
     // The one before does not stop it either.
-    first.ended(RunState::Finished).await;
+    first.ended(RunState::Finished, None).await;
     let third = lead(2).await;
     third.complete(run, 3).await.unwrap();
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use common::group::{Member, three};
 use millrace_cluster::control::{Led, RunLedger};
 use millrace_cluster::node::Token;
-use millrace_cluster::replica::bring_to_log;
-use millrace_control::control::{Command, EpochId, Generation, Place, Source};
+use millrace_cluster::replica::{Copying, FarReplica, Spread, bring_to_log};
+use millrace_control::control::{Command, Desired, EpochId, Generation, Place, Source};
 use millrace_model::NodeId;
 use millrace_runtime::checkpoint::{StateHome, look_over};
 use millrace_runtime::ledger::Ledger;
@@ -17,6 +17,8 @@ use millrace_state::checkpoint::{Manifest, PartEntry, Paths, RunId, TaskId};
 use millrace_state::snapshot::TaskPartWriter;
 use millrace_state::store::Store;
 use millrace_wire::cluster::{DeploymentLook, DeploymentStanding};
+use millrace_wire::figures::RunState;
+use millrace_wire::message::ReplicaOpen;
 use tokio::time::{Instant, sleep};
 
 const RUN: RunId = RunId(7);
@@ -90,7 +92,7 @@ fn tells(member: &Member, kind: &str) -> bool {
 async fn an_epoch_is_on_two_disks_before_it_counts_and_on_two_again_when_one_is_gone() {
     let token = Token::random().unwrap();
     let mut members = three(&token).await;
-    let leading = Leading::at(&members[0], 2, Led::Anew { may_rewind: false }).await;
+    let leading = Leading::at(&members[0], 2, Led::Anew { may_rewind: false, fresh: false }).await;
     leading.ledger.copy_epochs(members[0].seen.clone(), leading.store.clone(), 2);
     leading.complete(1).await;
     let holders = look(&members[0]).holders;
@@ -117,7 +119,7 @@ async fn an_epoch_is_on_two_disks_before_it_counts_and_on_two_again_when_one_is_
 async fn where_too_few_are_there_an_epoch_counts_is_told_to_be_under_replicated_and_is_copied_when_somebody_comes() {
     let token = Token::random().unwrap();
     let mut members = three(&token).await;
-    let leading = Leading::at(&members[0], 3, Led::Anew { may_rewind: false }).await;
+    let leading = Leading::at(&members[0], 3, Led::Anew { may_rewind: false, fresh: false }).await;
     leading.ledger.copy_epochs(members[0].seen.clone(), leading.store.clone(), 3);
     leading.complete(1).await;
     assert_eq!(look(&members[0]).holders, ["a", "b", "c"]);
@@ -137,7 +139,7 @@ async fn where_too_few_are_there_an_epoch_counts_is_told_to_be_under_replicated_
 async fn who_takes_a_run_over_takes_what_it_lacks_from_who_holds_it_and_goes_on_from_no_other_epoch() {
     let token = Token::random().unwrap();
     let members = three(&token).await;
-    let leading = Leading::at(&members[0], 2, Led::Anew { may_rewind: false }).await;
+    let leading = Leading::at(&members[0], 2, Led::Anew { may_rewind: false, fresh: false }).await;
     leading.ledger.copy_epochs(members[0].seen.clone(), leading.store.clone(), 2);
     leading.complete(1).await;
     leading.complete(2).await;
@@ -168,4 +170,75 @@ async fn who_takes_a_run_over_takes_what_it_lacks_from_who_holds_it_and_goes_on_
     becomes(&members[to], "it is entered", |of| of.epoch == Some(9)).await;
     let refused = bring_to_log(&members[to].control, "p", &next.store).await.unwrap_err();
     assert_eq!(refused.code, "MR0655", "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_that_is_copied_and_not_entered_yet_stays_whatever_is_copied_after_it() {
+    let token = Token::random().unwrap();
+    let members = three(&token).await;
+    let leading = Leading::at(&members[0], 3, Led::Anew { may_rewind: false, fresh: false }).await;
+    let (control, seen, store) = (members[0].control.clone(), members[0].seen.clone(), leading.store.clone());
+    let spread = Spread::new(Copying { control, seen, deployment: "p".into(), store, replicas: 3, newest: None });
+    for epoch in [1, 2, 3] {
+        let store = leading.store.clone();
+        tokio::task::spawn_blocking(move || write(&store, epoch)).await.unwrap();
+    }
+    let generation = leading.ledger.led_in();
+    let holders = spread.copy((RUN, 1), generation).await;
+    assert_eq!(holders.len(), 3);
+    spread.entered((RUN, 1), &holders);
+    assert_eq!(spread.copy((RUN, 2), generation).await.len(), 3);
+    // Whether it was entered is not known: nothing before it is copied again, and nothing after it removes it.
+    assert_eq!(spread.copy_missing(generation).await, None);
+    let holders = spread.copy((RUN, 3), generation).await;
+    for epoch in [1, 2, 3] {
+        assert_holds(&members[1], epoch).await;
+    }
+    spread.entered((RUN, 3), &holders);
+    assert_eq!(spread.copy_missing(generation).await, None, "enough hold it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_writes_a_replica_but_who_leads_by_the_log() {
+    let token = Token::random().unwrap();
+    let members = three(&token).await;
+    let leading = Leading::at(&members[0], 3, Led::Anew { may_rewind: false, fresh: false }).await;
+    let peer = members[2].control.peer("b").unwrap();
+    let open = async |deployment, generation| {
+        let opened = FarReplica::open(&members[2].control, &peer, deployment, ReplicaOpen::Write { generation }).await;
+        opened.map(drop).unwrap_err()
+    };
+    let refused = open("p", u64::MAX).await;
+    assert!(refused.contains("newest that was heard of"), "{refused}");
+    let refused = open("nobody", 1).await;
+    assert!(refused.contains("no such deployment"), "{refused}");
+    let refused = open("p", 1).await;
+    assert!(refused.contains("leads it no more"), "{refused}");
+    assert_eq!(members[1].control.replicas().names(), Vec::<String>::new(), "nothing was made for any of them");
+    // Who leads it is not kept out by what others asked for.
+    leading.ledger.copy_epochs(members[0].seen.clone(), leading.store.clone(), 3);
+    leading.complete(1).await;
+    assert_eq!(look(&members[0]).holders, ["a", "b", "c"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_ended_is_known_to_have_where_it_ran_before_anybody_could_begin_it_again() {
+    let token = Token::random().unwrap();
+    let members = three(&token).await;
+    let member = members.iter().find(|member| member.leader().is_some_and(|leader| leader != member.control.name())).unwrap();
+    let leading = Leading::at(member, 2, Led::Anew { may_rewind: false, fresh: false }).await;
+    let generation = leading.ledger.led_in();
+    leading.ledger.ended(RunState::Stopped, None).await;
+    assert_eq!(look(member).standing, DeploymentStanding::Stopped);
+    drop(leading);
+    let again = RunLedger::keep(&member.control, "p".into(), in_place(2), Led::Handed { generation }).await;
+    assert!(again.err().unwrap().message.contains("it was stopped"));
+    // One that was handed to a node, and fails there before it has come to anything, is another node's to try.
+    let desire = Command::Desire { name: "p".into(), generation: Generation(generation), desired: Desired::Running };
+    assert!(member.control.group().write(desire).await.unwrap().is_done());
+    let leading = Leading::at(member, 2, Led::Handed { generation }).await;
+    leading.ledger.ended(RunState::Failed, Some("its disk is full".into())).await;
+    let declined = look(member);
+    assert_eq!((declined.standing, declined.node), (DeploymentStanding::Waiting, None));
+    assert!(declined.why.unwrap().contains("its disk is full"));
 }

@@ -35,6 +35,8 @@ pub struct ConnectorContext {
     /// When the run began, microseconds since 1970. It stays the same when the run is resumed, and names it.
     pub run_start_us: i64,
     pub durability: Durability,
+    /// What all tasks of the node had prepared in the epoch that the run goes on from.
+    pub restored: Arc<Vec<Committable>>,
     /// Where a `dashboard` puts its rows.
     pub results: Arc<dyn ResultSink>,
 }
@@ -50,6 +52,22 @@ pub struct Durability {
     pub may_rewind: bool,
     /// The newest epoch of the run that a savepoint holds; 0 if none does. What was prepared up to it stays, even at the end of the run.
     pub kept_epoch: u64,
+    /// Set where another process may go on with the run while this one still lives, and does not know it: the number after which this one's epochs come.
+    /// It is above all epochs of whoever had the run before, and below those of whoever has it later. Names of what belongs to no epoch yet carry it, and
+    /// what is above it is not this one's to remove.
+    pub base: Option<u64>,
+}
+
+impl Durability {
+    /// Whether what was prepared for an epoch is left over from before the one that the run goes on from was gone on from.
+    pub fn is_left_over(&self, epoch: u64) -> bool {
+        epoch > self.restored_epoch && self.is_not_later(epoch)
+    }
+
+    /// Whether something of an epoch, or of whoever's epochs come after that number, is of no process that has the run later than this one.
+    pub fn is_not_later(&self, number: u64) -> bool {
+        self.base.is_none_or(|base| number <= base)
+    }
 }
 
 /// What a commit is to the run.

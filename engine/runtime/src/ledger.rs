@@ -30,6 +30,6 @@ pub trait Ledger: Send + Sync + 'static {
     /// If this generation may enter nothing any more.
     async fn rewind(&self) -> Result<(), Fenced>;
 
-    /// The run has come to its end.
-    async fn ended(&self, state: RunState);
+    /// The run has come to its end; `why` it failed, in words. Waits as [`Ledger::complete`] does where somebody would begin it again.
+    async fn ended(&self, state: RunState, why: Option<String>);
 }

@@ -5,20 +5,22 @@
 //! epochs are copied to other nodes before they are entered ([`Spread`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_control::ControlError;
-use millrace_control::control::{Answer, Claim, Command, Desired, EpochId, Generation, Refusal, Source};
-use millrace_control::time::{draw, sleep, timeout};
+use millrace_control::control::{Answer, Claim, Command, Deployment as Agreed, Desired, EpochId, Generation, Refusal, Source};
+use millrace_control::time::{draw, sleep, spawn, timeout};
 use millrace_model::Diagnostic;
+use millrace_runtime::checkpoint::EpochOf;
 use millrace_runtime::ledger::{Fenced, Ledger};
 use millrace_state::checkpoint::RunId;
 use millrace_state::store::Store;
 use millrace_wire::codes;
 use millrace_wire::figures::RunState;
+use millrace_wire::message::RunOptions;
 use tokio::task::AbortHandle;
 
 use super::leading::Turn;
@@ -44,6 +46,11 @@ pub struct RunLedger {
     generation: AtomicU64,
     /// What the run is, as the log has it.
     source: Mutex<Source>,
+    /// Whether the group has handed it to this node, or this node begins it again for the group: nobody asked for it here.
+    is_taken: bool,
+    /// The newest complete epoch when it was claimed, and whether one was completed since.
+    from: Option<EpochOf>,
+    has_come_on: AtomicBool,
     /// What copies its epochs, if the group keeps it running.
     spread: OnceLock<Spread>,
     /// Copies what is missing beside.
@@ -55,8 +62,8 @@ pub struct RunLedger {
 /// How a run comes to be led here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Led {
-    /// Somebody wants it, whoever led it before. It may go on from an epoch before the newest complete one, if that was asked for.
-    Anew { may_rewind: bool },
+    /// Somebody wants it, whoever led it before. It may go on from an epoch before the newest complete one, or from none, if that was asked for.
+    Anew { may_rewind: bool, fresh: bool },
     /// The group has handed it to this node, in this generation.
     Handed { generation: u64 },
 }
@@ -74,7 +81,7 @@ impl RunLedger {
         may_rewind: bool,
     ) -> Result<RunLedger, Diagnostic> {
         let source = Source { text: text.to_owned(), parameters: parameters.iter().cloned().collect::<BTreeMap<_, _>>(), place: None };
-        RunLedger::begin(node, name, source, Led::Anew { may_rewind }, None).await
+        RunLedger::begin(node, name, source, Led::Anew { may_rewind, fresh: false }, None).await
     }
 
     /// The same of a run that the group keeps running.
@@ -90,22 +97,63 @@ impl RunLedger {
     }
 
     async fn begin(node: &ControlNode, name: String, source: Source, how: Led, turn: Option<Turn>) -> Result<RunLedger, Diagnostic> {
-        let claim = Claim { node: node.name().to_owned(), nonce: draw(), may_rewind: matches!(how, Led::Anew { may_rewind: true }) };
+        let claim = Claim { node: node.name().to_owned(), nonce: draw(), ..Claim::default() };
         let generation = match how {
-            Led::Anew { .. } => led(node, &name, source.clone(), claim).await,
-            Led::Handed { generation } => taken(node, &name, Generation(generation), claim).await,
+            Led::Anew { may_rewind, fresh } => led(node, &name, source.clone(), Claim { may_rewind, fresh, ..claim }).await,
+            Led::Handed { generation } => taken(node, &name, Generation(generation), Claim { goes_on: true, ..claim }).await,
         };
         let generation = generation.map_err(|why| not_led(&name, why))?;
-        caught_up(node, &name, generation).await;
-        let (spread, mending) = (OnceLock::new(), Mutex::default());
-        let generation = AtomicU64::new(generation.0);
-        let ledger = RunLedger { node: node.clone(), name, generation, source: Mutex::default(), spread, mending, turn };
-        match how {
-            Led::Anew { .. } => *ledger.source() = source,
-            // Whoever had it deployed did not read it.
-            Led::Handed { .. } => ledger.enter_source(source).await?,
+        let mut ledger = RunLedger {
+            node: node.clone(),
+            name,
+            generation: AtomicU64::new(generation.0),
+            source: Mutex::default(),
+            is_taken: matches!(how, Led::Handed { .. }),
+            from: None,
+            has_come_on: AtomicBool::default(),
+            spread: OnceLock::new(),
+            mending: Mutex::default(),
+            turn,
+        };
+        match ledger.is_wanted(source).await {
+            Ok(from) => {
+                ledger.from = from;
+                Ok(ledger)
+            }
+            Err(found) => {
+                if !ledger.is_taken {
+                    // Whoever wanted it is told that it does not run, and so the log is to say.
+                    Arc::new(ledger).give_up();
+                }
+                Err(found)
+            }
         }
-        Ok(ledger)
+    }
+
+    /// What there is to enter of a run that has just been claimed. Gives the newest complete epoch of the log.
+    async fn is_wanted(&self, source: Source) -> Result<Option<EpochOf>, Diagnostic> {
+        let (node, name, generation) = (&self.node, &self.name, self.generation());
+        if self.is_taken {
+            caught_up(node, name, generation).await?;
+            // Whoever had it deployed did not read it.
+            self.enter_source(source).await?;
+        } else {
+            // After the claim, so that whoever led it before does not take it for what it is to go on with.
+            let desire = Command::Desire { name: name.clone(), generation, desired: Desired::Running };
+            node.group().write(desire).await.map_err(|error| not_led(name, Why::Error(error)))?;
+            let caught_up = caught_up(node, name, generation).await;
+            if self.turn.is_some() {
+                // Another one's state is not gone on from by what the log says.
+                caught_up?;
+            }
+            *self.source() = source;
+        }
+        Ok(node.group().read(|agreed| agreed.deployments().get(name).and_then(|known| known.complete)).map(epoch_of))
+    }
+
+    /// Has it entered, beside, that a run which was claimed is not to be there: it could not be begun, and whoever wanted it is told.
+    pub fn give_up(self: Arc<Self>) {
+        drop(spawn(async move { self.ended(RunState::Failed, None).await }));
     }
 
     /// The generation in which it is led.
@@ -123,16 +171,17 @@ impl RunLedger {
         }
     }
 
-    /// Enters that the run is another pipeline from here on. Whoever takes it over goes on as that.
+    /// Enters that the run is another pipeline from here on. Whoever takes it over goes on as that, and may do without the state that this one may.
     ///
     /// # Errors
     /// If that cannot be entered.
-    pub async fn revise(&self, text: &str, parameters: &[(String, String)], env: &BTreeMap<String, String>) -> Result<(), Diagnostic> {
+    pub async fn revise(&self, text: &str, options: &RunOptions, env: &BTreeMap<String, String>) -> Result<(), Diagnostic> {
         let mut source = self.source().clone();
         source.text = text.to_owned();
-        source.parameters = parameters.iter().cloned().collect();
+        source.parameters = options.overrides.iter().cloned().collect();
         if let Some(place) = &mut source.place {
             place.env.clone_from(env);
+            place.options = with_allowance(&place.options, options.allow_state_loss);
         }
         self.enter_source(source).await
     }
@@ -156,12 +205,10 @@ impl RunLedger {
     /// Copies the newest epoch again, if too few nodes hold it.
     async fn mend(&self) {
         let Some(spread) = self.spread.get() else { return };
-        let Some(epoch) = spread.lacks() else { return };
-        let before = spread.holders();
-        let holders = spread.copy(epoch, self.led_in()).await;
-        if holders == before {
+        if spread.lacks().is_none() {
             return;
         }
+        let Some((epoch, holders)) = spread.copy_missing(self.led_in()).await else { return };
         let (name, generation) = (self.name.clone(), self.generation());
         let command = Command::Held { name, generation, epoch: RunLedger::epoch(epoch.0, epoch.1), holders: holders.clone() };
         match self.node.group().write(command).await {
@@ -219,13 +266,16 @@ impl Ledger for RunLedger {
         if let Some(spread) = self.spread.get() {
             spread.entered((run, epoch), &holders);
         }
+        if self.from != Some((run, epoch)) {
+            self.has_come_on.store(true, Ordering::Release);
+        }
         Ok(())
     }
 
     /// By a generation of its own: epochs of one only grow.
     async fn rewind(&self) -> Result<(), Fenced> {
         let (name, generation) = (self.name.clone(), self.generation());
-        let claim = Claim { node: self.node.name().to_owned(), nonce: draw(), may_rewind: true };
+        let claim = Claim { node: self.node.name().to_owned(), nonce: draw(), may_rewind: true, ..Claim::default() };
         let led = self.enter(Command::Lead { name, generation, claim }).await?;
         self.generation.store(led.0, Ordering::Release);
         Ok(())
@@ -242,28 +292,79 @@ impl Ledger for RunLedger {
         }
     }
 
-    async fn ended(&self, state: RunState) {
+    async fn ended(&self, state: RunState, why: Option<String>) {
+        self.stop_mending();
         let (name, generation) = (self.name.clone(), self.generation());
         let command = match state {
             // Nothing is left that anybody could go on with.
             RunState::Finished => Command::Remove { name, generation },
             // It is not to end: only this node does.
             RunState::Stopped | RunState::Failed if self.turn.is_some() && self.node.leaves() => return,
+            // What it goes on from is as it was: what fails here, with its disk or its network, may go well elsewhere.
+            RunState::Failed if self.is_taken && !self.has_come_on.load(Ordering::Acquire) => {
+                let why = why.unwrap_or_else(|| "its run failed there".to_owned());
+                Command::Decline { name, generation, node: self.node.name().to_owned(), why }
+            }
             RunState::Stopped | RunState::Failed => Command::Desire { name, generation, desired: Desired::Stopped },
             _ => return,
         };
-        if let Err(error) = self.node.group().write(command).await {
-            tracing::warn!(%error, run = self.name, "the end of a run could not be entered");
+        if self.turn.is_none() {
+            if let Err(error) = self.node.group().write(command).await {
+                tracing::warn!(%error, run = self.name, "the end of a run could not be entered");
+            }
+            return;
+        }
+        // For as long as that takes: until this node knows of it, it would begin the run again.
+        tokio::select! {
+            entered = self.enter_end(command) => if let Err(fenced) = entered {
+                tracing::debug!(why = fenced.why, run = self.name, "the end of a run was not entered: it is another's");
+            },
+            () = self.left() => {}
+        }
+    }
+}
+
+impl RunLedger {
+    async fn enter_end(&self, end: Command) -> Result<(), Fenced> {
+        self.enter(end.clone()).await?;
+        let generation = self.generation();
+        let is_there = |known: &Agreed| match &end {
+            Command::Desire { .. } => known.desired == Desired::Stopped,
+            Command::Decline { .. } => known.owner() != Some(self.node.name()),
+            _ => false,
+        };
+        let is_behind = |known: &Agreed| known.generation < generation || known.generation == generation && !is_there(known);
+        while self.node.group().read(|agreed| agreed.deployments().get(&self.name).is_some_and(is_behind)) {
+            sleep(CAUGHT_UP_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until this node is about to end.
+    async fn left(&self) {
+        while !self.node.leaves() {
+            sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    fn stop_mending(&self) {
+        if let Some(mending) = self.mending.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            mending.abort();
         }
     }
 }
 
 impl Drop for RunLedger {
     fn drop(&mut self) {
-        if let Some(mending) = self.mending.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            mending.abort();
-        }
+        self.stop_mending();
     }
+}
+
+/// The options of a run as the log has them, with what a change of it allows.
+fn with_allowance(options: &str, allow_state_loss: bool) -> String {
+    let Ok(mut read) = serde_json::from_str::<RunOptions>(options) else { return options.to_owned() };
+    read.allow_state_loss |= allow_state_loss;
+    serde_json::to_string(&read).unwrap_or_else(|_| options.to_owned())
 }
 
 /// Looks now and then whether enough nodes hold the newest epoch, for as long as the run is led here.
@@ -283,16 +384,23 @@ async fn taken(node: &ControlNode, name: &str, generation: Generation, claim: Cl
     }
 }
 
-/// Waits until this node has heard of what it has entered: it may be behind the leader.
-async fn caught_up(node: &ControlNode, name: &str, generation: Generation) {
+/// Waits until this node has heard of what it has entered: it may be behind the leader. What it goes on from is what the log says by then.
+///
+/// # Errors
+/// If it is behind for too long: it would go on from what was the newest epoch once.
+async fn caught_up(node: &ControlNode, name: &str, generation: Generation) -> Result<(), Diagnostic> {
     let is_behind = || node.group().read(|agreed| agreed.deployments().get(name).is_none_or(|known| known.generation < generation));
     let waiting = async {
         while is_behind() {
             sleep(CAUGHT_UP_EVERY).await;
         }
     };
-    // Whoever removed it meanwhile fences the run by that.
-    let _ = timeout(CAUGHT_UP_WITHIN, waiting).await;
+    if timeout(CAUGHT_UP_WITHIN, waiting).await.is_ok() || node.group().read(|agreed| agreed.deployments().get(name).is_none()) {
+        // Whoever removed it meanwhile fences the run by that.
+        return Ok(());
+    }
+    let message = format!("this node has not heard within {} s that it leads {name}: it is behind the group", CAUGHT_UP_WITHIN.as_secs());
+    Err(Diagnostic::error(codes::DEPLOYMENT, message).help("see `millrace status` for who of the group is there, and try again"))
 }
 
 /// Has the group hold the deployment as it is now, and this claim lead it.
@@ -317,12 +425,7 @@ async fn led(node: &ControlNode, name: &str, source: Source, claim: Claim) -> Re
         };
         let lead = Command::Lead { name: name.to_owned(), generation, claim: claim.clone() };
         generation = match group.write(lead).await.map_err(Why::Error)? {
-            Answer::Done { generation } | Answer::Already { generation } => {
-                // Last, so that whoever led it before does not take it for what it is to go on with.
-                let desire = Command::Desire { name: name.to_owned(), generation, desired: Desired::Running };
-                group.write(desire).await.map_err(Why::Error)?;
-                return Ok(generation);
-            }
+            Answer::Done { generation } | Answer::Already { generation } => return Ok(generation),
             Answer::Stale { generation: newest } => newest,
             Answer::Unknown => Generation(0),
             other => return Err(Why::Answer(other)),
@@ -353,6 +456,7 @@ fn refused(answer: &Answer) -> String {
         Answer::OutOfOrder { newest: None } => "no epoch of it is complete".to_owned(),
         Answer::Refused { why: Refusal::Full } => "it holds as many deployments as it may".to_owned(),
         Answer::Refused { why: Refusal::TooLong } => "its name or its text is too long".to_owned(),
+        Answer::Refused { why: Refusal::Stopped } => "it was stopped".to_owned(),
         Answer::Refused { why: Refusal::NotInPlace } => "its files are its node's alone".to_owned(),
         Answer::Unknown => "it was removed".to_owned(),
         Answer::Stale { generation } => format!("generation {generation} of it is led elsewhere"),

@@ -16,7 +16,7 @@ use millrace_wire::cluster::happenings::{DEPLOYMENT_WAITS, TAKEN_OVER};
 use millrace_wire::codes;
 use millrace_wire::figures::RunState;
 use millrace_wire::message::{Deployment, JobId, Reply, RunOptions, SharedPlace, StopMode};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{EngineHost, Shared};
 use crate::client::{Disk, EngineClient, RunFiles};
@@ -41,6 +41,9 @@ const DUE_LOOKS: u32 = 3;
 /// How long a deployment is gone from the log before what is held of it goes: a node that has just started may be behind.
 const GONE_FOR: Duration = Duration::from_secs(60);
 
+/// How long a look at a shared folder may take.
+const LOOKED_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long a run that is to end may take to do so in order.
 const DRAINING: Duration = Duration::from_secs(30);
 
@@ -53,10 +56,24 @@ pub fn control(host: &Shared) -> Result<&ControlNode, Diagnostic> {
 }
 
 /// The files of a project that this node shares with whoever asks.
+///
+/// # Errors
+/// If it is not there, or if that cannot be told: a look at a folder whose server is gone may never end.
 pub async fn files_at(host: &Shared, place: &SharedPlace) -> Result<Arc<Files>, Diagnostic> {
-    let (place, shared) = (place.clone(), host.options.description.shared.clone());
-    let opening = tokio::task::spawn_blocking(move || place::files_at(&place, &shared));
-    opening.await.map_err(|panic| Diagnostic::error(codes::BUG, panic.to_string()))?.map(Arc::new)
+    let (place, shared, root) = (place.clone(), host.options.description.shared.clone(), place.root.clone());
+    let looking = async {
+        // One that never ends keeps its thread: there are only so many.
+        let look = host.looks.clone().acquire_owned().await;
+        let opening = tokio::task::spawn_blocking(move || {
+            let _look = look;
+            place::files_at(&place, &shared)
+        });
+        opening.await.map_err(|panic| Diagnostic::error(codes::BUG, panic.to_string()))?.map(Arc::new)
+    };
+    timeout(LOOKED_WITHIN, looking).await.unwrap_or_else(|_| {
+        let message = format!("the folder {root} does not answer within {} s on this node", LOOKED_WITHIN.as_secs());
+        Err(Diagnostic::error(codes::OTHER_FOLDER, message).help("see that what it is mounted from is there"))
+    })
 }
 
 /// What a deployment is called that has no name given: as its file, without what follows the name.
@@ -119,7 +136,7 @@ pub async fn lead_in_place(
             let known = control.group().read(|agreed| agreed.deployments().get(&name).cloned());
             check(&name, known.as_ref(), &source)?;
             // A savepoint may lie before the newest epoch, and lose nothing that sinks have shown.
-            Led::Anew { may_rewind: options.allow_rewind || options.from.is_some() }
+            Led::Anew { may_rewind: options.allow_rewind || options.from.is_some(), fresh: options.fresh }
         }
     };
     let ledger = RunLedger::keep(control, name.clone(), source, led).await?;
@@ -136,8 +153,9 @@ pub async fn deploy(host: &Shared, deployment: Deployment) -> Result<Reply, Diag
     let name = place.deployment.clone().unwrap_or_else(|| name_of(&deployment.name));
     check_name(&name)?;
     let known = control.group().read(|agreed| agreed.deployments().get(&name).cloned());
-    // How many replicas there are to be shows when it is read.
-    let source = source_of(&deployment, &place, 2);
+    // How many replicas there are to be shows when it is read: until then as many as there were, none in a bucket.
+    let before = known.as_ref().and_then(|known| known.source.place.as_ref()).map(|place| place.replicas);
+    let source = source_of(&deployment, &place, before.unwrap_or(2));
     check(&name, known.as_ref(), &source)?;
     let was_stopped = known.as_ref().is_some_and(|known| known.desired == Desired::Stopped);
     let generation = known.map_or(Generation(0), |known| known.generation);
@@ -336,9 +354,8 @@ impl Keeper {
         let is_mine = |known: &Agreed| {
             let led = known.led.as_ref().filter(|_| known.handed.is_none());
             let is_to = known.handed.as_ref().is_some_and(|handed| handed.to == self.control.name());
-            known.desired == Desired::Running
-                && known.waits.is_none()
-                && (is_to || led.is_some_and(|led| led.by.node == self.control.name()))
+            // Also one that waits for this node: nobody else could lead it while it was gone.
+            known.desired == Desired::Running && (is_to || led.is_some_and(|led| led.by.node == self.control.name()))
         };
         let mine: Vec<(String, Generation, Source)> = self.group().read(|agreed| {
             let mine = agreed.deployments().iter().filter(|(_, known)| known.source.place.is_some() && is_mine(known));
@@ -363,6 +380,8 @@ impl Keeper {
                 None => Some(StopMode::Abort),
                 Some(known) if known.desired == Desired::Stopped => Some(StopMode::Drain),
                 Some(known) if known.generation >= kept.generation && known.owner() != Some(self.control.name()) => Some(StopMode::Abort),
+                // It comes back to this node, to be begun again: what runs here was given up.
+                Some(known) if known.generation > kept.generation && known.handed.is_some() => Some(StopMode::Abort),
                 Some(_) => None,
             });
             if let Some(mode) = mode {

@@ -61,6 +61,9 @@ impl Default for HostLimits {
     }
 }
 
+/// Looks at shared folders at once: each keeps a thread, and one at a folder whose server is gone may keep it for good.
+const MOST_LOOKS: usize = 16;
+
 /// What an engine is made with.
 pub struct HostOptions {
     pub launcher: Arc<dyn RunLauncher>,
@@ -85,6 +88,8 @@ struct Shared {
     options: HostOptions,
     next_job: AtomicU64,
     slots: Arc<Semaphore>,
+    /// Looks at shared folders that are under way.
+    looks: Arc<Semaphore>,
     /// The jobs of all sessions, for as long as those keep them.
     jobs: Mutex<BTreeMap<JobId, Weak<Job>>>,
     /// Held by each part that is taken in a run which is led elsewhere, to count them by.
@@ -95,7 +100,8 @@ impl EngineHost {
     pub fn new(options: HostOptions) -> EngineHost {
         let slots = Arc::new(Semaphore::new(options.limits.max_jobs));
         let (next_job, jobs, share) = (AtomicU64::new(1), Mutex::default(), Arc::new(()));
-        EngineHost { shared: Arc::new(Shared { options, next_job, slots, jobs, share }) }
+        let looks = Arc::new(Semaphore::new(MOST_LOOKS));
+        EngineHost { shared: Arc::new(Shared { options, next_job, slots, looks, jobs, share }) }
     }
 
     /// Serves one session of this process until its client is gone; then its jobs are being aborted.

@@ -10,11 +10,13 @@ use millrace_runtime::files::Files;
 use millrace_wire::codes;
 use millrace_wire::message::{DataHeader, Deployment, Event, InputFile, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
 
 use super::job::{Job, Place};
 use super::noted::{Noted, noted};
 use super::staging::Staging;
 use super::{Caller, Shared, keeper};
+use crate::control::ControlNode;
 use crate::data::{DataItem, DataPayload, DataQueue};
 use crate::error::ClientError;
 use crate::link::{Answer, Answers, Asked, HostEnd};
@@ -24,6 +26,10 @@ use crate::socket::{Credential, Transport, connect_as};
 
 /// Most often that figures are sent.
 const MIN_FIGURES_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How long it is waited for what the log says of a deployment, and how often it is looked: whoever asks knows it already, and waits little longer.
+const BEHIND: Duration = Duration::from_millis(1500);
+const BEHIND_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub struct Session {
     pub host: Arc<Shared>,
@@ -202,10 +208,7 @@ impl Session {
             return Err(Diagnostic::error(codes::LIMIT, "this session has as many replicas open as it may"));
         }
         if let ReplicaOpen::Write { generation } = open {
-            let newest = control.group().read(|agreed| agreed.deployments().get(deployment).map(|known| known.generation.0));
-            if newest.is_some_and(|newest| newest > generation) {
-                return Err(refused(format!("generation {generation} leads it no more")));
-            }
+            self.may_write(control, deployment, generation).await.map_err(refused)?;
         }
         let (replicas, name) = (control.replicas().clone(), deployment.to_owned());
         let opening = tokio::task::spawn_blocking(move || match open {
@@ -214,8 +217,37 @@ impl Session {
         });
         let opened = opening.await.map_err(|panic| Diagnostic::error(codes::BUG, panic.to_string()))?;
         let store = opened.map_err(|error| refused(error.to_string()))?;
-        self.replicas().insert(share, ServedStore::new(share, store, String::new(), self.data_out.clone()));
+        self.replicas().insert(share, ServedStore::of_replica(share, store, self.data_out.clone()));
         Ok(Reply::Done)
+    }
+
+    /// Sees that the log has whoever asks lead a deployment in a generation: it is written to by nobody else, and by none that the log has not.
+    async fn may_write(&self, control: &ControlNode, deployment: &str, generation: u64) -> Result<(), String> {
+        let asking = self.caller.who().map(|who| who.name.as_str().to_owned());
+        let end = Instant::now() + BEHIND;
+        loop {
+            let known = control.group().read(|agreed| {
+                let known = agreed.deployments().get(deployment)?;
+                Some((known.generation.0, known.led.as_ref().map(|led| led.by.node.clone())))
+            });
+            return match known {
+                Some((newest, _)) if newest > generation => Err(format!("generation {generation} leads it no more")),
+                Some((newest, led)) if newest == generation => match (led, asking) {
+                    (None, _) => Err(format!("nobody leads it in generation {generation}")),
+                    // Where there are no certificates, nobody has a name.
+                    (Some(_), None) => Ok(()),
+                    (Some(by), Some(asking)) if by == asking => Ok(()),
+                    (Some(by), Some(asking)) => Err(format!("{by} leads it in generation {generation}, and {asking} asks")),
+                },
+                // This node may be behind the group.
+                _ if Instant::now() < end => {
+                    sleep(BEHIND_LOOK_EVERY).await;
+                    continue;
+                }
+                Some((newest, _)) => Err(format!("here generation {newest} is the newest that was heard of, and this is {generation}")),
+                None => Err("the control group has no such deployment".to_owned()),
+            };
+        }
     }
 
     fn take_part(&self, wanted: Wanted) -> Answered {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millrace_state::store::Store;
 use millrace_wire::message::{ReplicaOpen, ShareId};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::EngineClient;
 use crate::contact::Contact;
@@ -17,6 +17,12 @@ const OPENING: Duration = Duration::from_secs(2);
 
 /// How long its connection may be away before something else is done.
 const AWAY: Duration = Duration::from_secs(1);
+
+/// How long a call may wait without that anything comes or goes: a disk that hangs keeps its connection.
+const STANDS_STILL: Duration = Duration::from_secs(20);
+
+/// From one look at that to the next.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What a node holds of a deployment, open until this is dropped.
 pub struct FarReplica {
@@ -65,6 +71,21 @@ impl FarReplica {
                 worked.map_err(|error| error.to_string())?
             }
             why = self.away() => Err(why),
+            why = self.stands_still() => Err(why),
+        }
+    }
+
+    /// Ends once calls have waited for long and nothing has moved.
+    async fn stands_still(&self) -> String {
+        let (mut moved, mut since) = (self.store.moved(), Instant::now());
+        loop {
+            sleep(LOOK_EVERY).await;
+            let now = self.store.moved();
+            if now != moved || !self.store.is_asked() {
+                (moved, since) = (now, Instant::now());
+            } else if since.elapsed() >= STANDS_STILL {
+                return format!("it is there, and has not answered for {} s: its disk may hang", STANDS_STILL.as_secs());
+            }
         }
     }
 

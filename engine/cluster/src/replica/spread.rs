@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use millrace_control::control::ranked;
+use millrace_control::control::{Generation, ranked};
 use millrace_runtime::checkpoint::{EpochOf, copy_epoch};
 use millrace_state::store::Store;
 use millrace_wire::cluster::happenings::{REPLICATED, UNDER_REPLICATED};
@@ -15,8 +15,11 @@ use super::far::FarReplica;
 use crate::control::{ControlNode, Peer};
 use crate::seen::Seen;
 
-/// How soon a node is asked again that did not take an epoch.
+/// How soon a node is asked again that did not take an epoch; twice as long after each time that it did not, since rows wait for it meanwhile.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// The longest that this becomes.
+const AGAIN_AT_LAST: Duration = Duration::from_secs(32);
 
 /// What a run is copied with.
 pub struct Copying {
@@ -44,12 +47,28 @@ pub struct Spread {
 struct State {
     /// The newest epoch that was entered; what a takeover goes on from.
     newest: Option<EpochOf>,
-    /// The other nodes that hold it, each with what it is reached by.
+    /// Epochs that are copied, and are not known to be entered: they may be already. Nobody removes them.
+    pending: Vec<EpochOf>,
+    /// The other nodes that hold the newest one, each with what it is reached by.
     holders: BTreeMap<String, Arc<FarReplica>>,
-    /// When a node did not take an epoch.
-    refused: BTreeMap<String, Instant>,
+    /// The nodes that did not take an epoch.
+    refused: BTreeMap<String, Refused>,
     /// Whether it was told that there are too few.
     is_told: bool,
+}
+
+/// That a node did not take an epoch.
+struct Refused {
+    at: Instant,
+    times: u32,
+    /// Its process: the next one is asked at once.
+    incarnation: Option<Generation>,
+}
+
+impl Refused {
+    fn patience(&self) -> Duration {
+        AGAIN_AFTER.saturating_mul(1 << self.times.clamp(1, 16).saturating_sub(1)).min(AGAIN_AT_LAST)
+    }
 }
 
 impl Spread {
@@ -80,9 +99,32 @@ impl Spread {
         (self.copying.replicas as usize).min(nodes.max(1))
     }
 
-    /// Copies an epoch to as many nodes as are wanted, or as can be reached. Gives all that hold it.
+    /// Copies an epoch that is to be entered to as many nodes as are wanted, or as can be reached. Gives all that hold it.
     pub async fn copy(&self, epoch: EpochOf, generation: u64) -> BTreeSet<String> {
         let _turn = self.turn.lock().await;
+        {
+            let mut state = self.state();
+            if !state.pending.contains(&epoch) {
+                state.pending.push(epoch);
+            }
+        }
+        self.copy_in_turn(epoch, generation).await
+    }
+
+    /// Copies the newest epoch to as many nodes as are wanted, if too few hold it. Gives it with all that do, if those are not the same as before.
+    pub async fn copy_missing(&self, generation: u64) -> Option<(EpochOf, BTreeSet<String>)> {
+        let _turn = self.turn.lock().await;
+        // Another one may have been copied meanwhile, which is about to be the newest: who holds it is not told by who holds this one.
+        if !self.state().pending.is_empty() {
+            return None;
+        }
+        let epoch = self.lacks()?;
+        let before = self.holders();
+        let holders = self.copy_in_turn(epoch, generation).await;
+        (holders != before).then_some((epoch, holders))
+    }
+
+    async fn copy_in_turn(&self, epoch: EpochOf, generation: u64) -> BTreeSet<String> {
         let own = self.copying.control.name();
         let members = self.copying.control.peers();
         let ranked = ranked(&self.copying.deployment, members.iter().map(|peer| peer.name.as_str()).filter(|name| *name != own));
@@ -101,6 +143,7 @@ impl Spread {
             for (peer, copied) in copied {
                 match copied {
                     Ok(far) => {
+                        self.state().refused.remove(&peer.name);
                         holders.insert(peer.name.clone(), far);
                     }
                     Err(why) => {
@@ -111,7 +154,7 @@ impl Spread {
                             why,
                             "an epoch was not copied"
                         );
-                        self.state().refused.insert(peer.name.clone(), Instant::now());
+                        self.refused_by(&peer.name);
                     }
                 }
             }
@@ -120,8 +163,22 @@ impl Spread {
         self.holders()
     }
 
+    fn incarnation(&self, node: &str) -> Option<Generation> {
+        self.copying.control.group().read(|agreed| agreed.members().get(node).map(|member| member.generation))
+    }
+
+    fn refused_by(&self, node: &str) {
+        let incarnation = self.incarnation(node);
+        let mut state = self.state();
+        let before = state.refused.get(node).filter(|before| before.incarnation == incarnation);
+        let times = before.map_or(0, |before| before.times).saturating_add(1);
+        state.refused.insert(node.to_owned(), Refused { at: Instant::now(), times, incarnation });
+    }
+
     fn was_refused(&self, node: &str) -> bool {
-        self.state().refused.get(node).is_some_and(|at| at.elapsed() < AGAIN_AFTER)
+        let incarnation = self.incarnation(node);
+        let state = self.state();
+        state.refused.get(node).is_some_and(|refused| refused.incarnation == incarnation && refused.at.elapsed() < refused.patience())
     }
 
     async fn copy_to(&self, peer: &Peer, epoch: EpochOf, generation: u64) -> Result<Arc<FarReplica>, String> {
@@ -133,17 +190,22 @@ impl Spread {
                 Arc::new(FarReplica::open(&self.copying.control, peer, &self.copying.deployment, open).await?)
             }
         };
-        let (from, live) = (self.copying.store.clone(), self.state().newest);
-        let copied = far.with(move |to| {
-            let live = live.as_slice();
-            copy_epoch(from.as_ref(), to.as_ref(), epoch, live).map_err(|error| error.to_string())
-        });
+        let from = self.copying.store.clone();
+        let live: Vec<EpochOf> = {
+            let state = self.state();
+            state.newest.into_iter().chain(state.pending.iter().copied()).collect()
+        };
+        let copied = far.with(move |to| copy_epoch(from.as_ref(), to.as_ref(), epoch, &live).map_err(|error| error.to_string()));
         copied.await.map(|()| far)
     }
 
     /// The epoch is in the log, with those that hold it.
     pub fn entered(&self, epoch: EpochOf, holders: &BTreeSet<String>) {
-        self.state().newest = Some(epoch);
+        {
+            let mut state = self.state();
+            state.newest = Some(epoch);
+            state.pending.clear();
+        }
         self.tell(epoch, holders);
     }
 

@@ -31,6 +31,8 @@ pub struct LinkStore {
     out: Arc<DataQueue>,
     runtime: Handle,
     next: AtomicU64,
+    /// Pieces that have gone or come, whatever of.
+    moved: Arc<AtomicU64>,
     calls: Mutex<Calls>,
 }
 
@@ -48,12 +50,16 @@ struct Call {
 impl LinkStore {
     /// `out` goes to the leader; what it answers is told by [`LinkStore::answered`].
     pub fn new(share: ShareId, out: Arc<DataQueue>, runtime: Handle) -> Arc<LinkStore> {
-        Arc::new(LinkStore { share, is_checked: false, out, runtime, next: AtomicU64::new(1), calls: Mutex::default() })
+        Arc::new(LinkStore::of(share, false, out, runtime))
+    }
+
+    fn of(share: ShareId, is_checked: bool, out: Arc<DataQueue>, runtime: Handle) -> LinkStore {
+        LinkStore { share, is_checked, out, runtime, next: AtomicU64::new(1), moved: Arc::default(), calls: Mutex::default() }
     }
 
     /// The same, whose other end puts nothing down that is not what was sent.
     pub fn checked(share: ShareId, out: Arc<DataQueue>, runtime: Handle) -> Arc<LinkStore> {
-        Arc::new(LinkStore { share, is_checked: true, out, runtime, next: AtomicU64::new(1), calls: Mutex::default() })
+        Arc::new(LinkStore::of(share, true, out, runtime))
     }
 
     fn put_ask(&self, path: &str, pieces: &[&[u8]]) -> StoreAsk {
@@ -72,6 +78,7 @@ impl LinkStore {
 
     /// A piece of an answer has come.
     pub fn answered(&self, call: u64, answer: StoreAnswer, bytes: &[u8], last: bool) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
         let mut calls = self.calls();
         let Some(of) = calls.waiting.get_mut(&call) else { return };
         of.bytes.extend_from_slice(bytes);
@@ -79,6 +86,16 @@ impl LinkStore {
             // Room for one, and there is one.
             let _ = of.answered.try_send((answer, of.bytes));
         }
+    }
+
+    /// Grows with whatever goes or comes.
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    /// Whether a call waits for its answer.
+    pub fn is_asked(&self) -> bool {
+        !self.calls().waiting.is_empty()
     }
 
     /// Whether every call fails from now on.
@@ -120,7 +137,7 @@ impl LinkStore {
         if pieces.is_empty() {
             pieces.push(Bytes::new());
         }
-        let (share, out, most) = (self.share, self.out.clone(), pieces.len());
+        let (share, out, most, moved) = (self.share, self.out.clone(), pieces.len(), self.moved.clone());
         self.runtime.spawn(async move {
             for (number, piece) in pieces.into_iter().enumerate() {
                 let header = DataHeader::StoreCall { share, call, ask: ask.clone(), last: number + 1 == most };
@@ -128,6 +145,7 @@ impl LinkStore {
                 if !out.send(DataItem { header, payload: DataPayload::Bytes(piece) }).await {
                     return;
                 }
+                moved.fetch_add(1, Ordering::Relaxed);
             }
         });
     }
@@ -204,6 +222,8 @@ pub struct ServedStore {
     /// What every path begins with; empty for the store's own folder.
     within: String,
     out: Arc<DataQueue>,
+    /// The most bytes of one call.
+    most_bytes: u64,
     /// Calls whose bytes have not all come.
     coming: Mutex<BTreeMap<u64, Vec<u8>>>,
 }
@@ -211,9 +231,18 @@ pub struct ServedStore {
 /// Calls of one member whose bytes may be coming at once.
 const MOST_COMING: usize = 4096;
 
+/// Largest file that a node takes a copy of, in bytes.
+const MOST_COPIED_BYTES: u64 = 4 << 30;
+
 impl ServedStore {
     pub fn new(share: ShareId, store: Arc<dyn Store>, within: String, out: Arc<DataQueue>) -> Arc<ServedStore> {
-        Arc::new(ServedStore { share, store, within, out, coming: Mutex::default() })
+        Arc::new(ServedStore { share, store, within, out, most_bytes: MAX_PART_BYTES, coming: Mutex::default() })
+    }
+
+    /// The whole of a store, for another node's copies: each call is held in memory until it is whole.
+    pub fn of_replica(share: ShareId, store: Arc<dyn Store>, out: Arc<DataQueue>) -> Arc<ServedStore> {
+        let (within, most_bytes) = (String::new(), MOST_COPIED_BYTES);
+        Arc::new(ServedStore { share, store, within, out, most_bytes, coming: Mutex::default() })
     }
 
     /// A piece of a call has come. The call is carried out, beside what else there is to do, when its last one has. False if it is more than a
@@ -222,7 +251,7 @@ impl ServedStore {
         let whole = {
             let mut coming = self.coming.lock().unwrap_or_else(PoisonError::into_inner);
             let held: u64 = coming.get(&call).map_or(0, |held| held.len() as u64);
-            if held + bytes.len() as u64 > MAX_PART_BYTES || (coming.len() >= MOST_COMING && !coming.contains_key(&call)) {
+            if held + bytes.len() as u64 > self.most_bytes || (coming.len() >= MOST_COMING && !coming.contains_key(&call)) {
                 return false;
             }
             coming.entry(call).or_default().extend_from_slice(bytes);

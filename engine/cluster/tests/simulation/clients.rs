@@ -129,7 +129,7 @@ impl Clients {
             let Some(node) = self.any_node() else { continue };
             let Some(host) = self.fleet.net.host(node) else { continue };
             let (generation, newest) = known(&host.group);
-            let claim = Claim { node: format!("claimant-{claimant}"), nonce: draw(), may_rewind: false };
+            let claim = Claim { node: format!("claimant-{claimant}"), nonce: draw(), ..Claim::default() };
             let lead = Command::Lead { name: RUN.into(), generation: Generation(generation), claim };
             let Some(Answer::Done { generation } | Answer::Already { generation }) = self.write(node, lead).await else { continue };
             self.told().led.push((generation.0, Moment::now()));

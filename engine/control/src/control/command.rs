@@ -35,7 +35,7 @@ pub struct EpochId {
 }
 
 /// Who wants to lead a deployment's run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The member's name.
     pub node: String,
@@ -44,6 +44,12 @@ pub struct Claim {
     /// Whether the run may go on from an epoch before the newest complete one: a savepoint that somebody asked for.
     #[serde(default)]
     pub may_rewind: bool,
+    /// Whether it gives up what was complete, and begins with nothing.
+    #[serde(default)]
+    pub fresh: bool,
+    /// Whether it goes on with what the group keeps running: refused if that is not to run any more.
+    #[serde(default)]
+    pub goes_on: bool,
 }
 
 /// Whether a deployment's run is to be there.
@@ -192,4 +198,6 @@ pub enum Refusal {
     NotLed,
     /// Its files are its node's alone.
     NotInPlace,
+    /// It was stopped: nobody is to go on with it.
+    Stopped,
 }

@@ -221,7 +221,15 @@ impl Deployments {
         if known.generation != generation {
             return Err(Answer::Stale { generation: known.generation });
         }
+        if claim.goes_on && known.desired == Desired::Stopped {
+            return Err(Answer::Refused { why: Refusal::Stopped });
+        }
         known.generation = generation.next();
+        if claim.fresh {
+            // Whoever takes it over before its first epoch begins with nothing too.
+            (known.complete, known.committed) = (None, None);
+            known.holders.clear();
+        }
         known.led = Some(Led { by: claim, complete: None, committed: None });
         known.nobody_yet();
         Ok(Answer::Done { generation: known.generation })
@@ -251,10 +259,13 @@ impl Deployments {
         if known.complete == Some(epoch) {
             // Who went on from it took it from one of those.
             holders.append(&mut known.holders);
+        } else {
+            // It is led well. To go on from what another has come to shows nothing of that yet.
+            known.declined.clear();
         }
         (led.complete, known.complete, known.holders) = (Some(epoch), Some(epoch), holders);
-        // It is led well.
-        known.declined.clear();
+        // Whatever was thought of who leads it.
+        known.waits = None;
         Ok(Answer::Done { generation })
     }
 

@@ -72,7 +72,7 @@ fn listed(names: &BTreeSet<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::{Answer, Claim, EpochId, Generation};
+    use super::super::command::{Answer, Claim, EpochId, Generation, Refusal};
     use super::super::deployments::{Place, Source};
     use super::*;
 
@@ -103,7 +103,7 @@ mod tests {
         }
         let source = Source { place: Some(Place { replicas, ..Place::default() }), ..Source::default() };
         let generation = done(control.apply(Command::Deploy { name: "p".into(), generation: Generation(0), source }));
-        let claim = Claim { node: "a".into(), nonce: 1, may_rewind: false };
+        let claim = Claim { node: "a".into(), nonce: 1, ..Claim::default() };
         let generation = done(control.apply(Command::Lead { name: "p".into(), generation, claim }));
         let (epoch, holders) = (EpochId { run: 7, number: 5 }, ["a", "b"].map(str::to_owned).into());
         done(control.apply(Command::Complete { name: "p".into(), generation, epoch, holders }));
@@ -178,6 +178,66 @@ mod tests {
         assert_eq!(control.apply(held(4)), Answer::OutOfOrder { newest: Some(EpochId { run: 7, number: 5 }) });
         done(control.apply(held(5)));
         assert_eq!(to(step(&mut control, &Gone(vec!["a"], false))), "c");
+    }
+
+    #[test]
+    fn who_was_silent_and_was_missed_leads_on_and_nothing_waits_any_more() {
+        let (mut control, generation) = group(2);
+        let waits = |control: &Control| control.deployments().get("p").unwrap().waits.clone();
+        assert!(matches!(step(&mut control, &Gone(vec!["a", "b"], false)), Some(Command::Wait { .. })));
+        assert!(waits(&control).is_some());
+        let (epoch, holders) = (EpochId { run: 7, number: 6 }, BTreeSet::from(["a".to_owned()]));
+        done(control.apply(Command::Complete { name: "p".into(), generation, epoch, holders }));
+        assert_eq!(waits(&control), None);
+        // Its process begins again, and leads what it led: nobody else was to.
+        assert!(matches!(step(&mut control, &Gone(vec!["a"], false)), Some(Command::Wait { .. })));
+        let claim = Claim { node: "a".into(), nonce: 2, goes_on: true, ..Claim::default() };
+        done(control.apply(Command::Lead { name: "p".into(), generation, claim }));
+        assert_eq!((waits(&control), control.deployments().get("p").unwrap().owner()), (None, Some("a")));
+    }
+
+    #[test]
+    fn who_could_not_lead_is_not_asked_again_before_somebody_has_come_further() {
+        let (mut control, _) = group(2);
+        assert_eq!(to(step(&mut control, &Gone(vec!["a"], false))), "b");
+        let newest = |control: &Control| control.deployments().get("p").unwrap().generation;
+        let (name, generation) = ("p".to_owned(), newest(&control));
+        done(control.apply(Command::Decline { name, generation, node: "b".into(), why: "its disk is full".into() }));
+        assert_eq!(to(step(&mut control, &Gone(vec!["a"], false))), "c");
+        let claim = Claim { node: "c".into(), nonce: 2, goes_on: true, ..Claim::default() };
+        let generation = done(control.apply(Command::Lead { name: "p".into(), generation: newest(&control), claim }));
+        let declined = |control: &Control| control.deployments().get("p").unwrap().declined.len();
+        for (number, expected) in [(5, 1), (6, 0)] {
+            let (epoch, holders) = (EpochId { run: 7, number }, BTreeSet::from(["c".to_owned()]));
+            done(control.apply(Command::Complete { name: "p".into(), generation, epoch, holders }));
+            assert_eq!(declined(&control), expected, "epoch {number}");
+        }
+    }
+
+    #[test]
+    fn who_takes_over_what_began_anew_begins_with_nothing_too() {
+        let (mut control, generation) = group(2);
+        let claim = Claim { node: "a".into(), nonce: 2, fresh: true, ..Claim::default() };
+        let generation = done(control.apply(Command::Lead { name: "p".into(), generation, claim }));
+        let known = control.deployments().get("p").unwrap();
+        assert_eq!((known.complete, known.committed, known.holders.len()), (None, None, 0));
+        // Nobody has to hold what was given up.
+        assert!(["b", "c"].contains(&to(step(&mut control, &Gone(vec!["a"], false))).as_str()));
+        let claim = Claim { node: "b".into(), nonce: 3, goes_on: true, ..Claim::default() };
+        done(control.apply(Command::Lead { name: "p".into(), generation: generation.next(), claim }));
+        assert_eq!(control.deployments().get("p").unwrap().complete, None);
+    }
+
+    #[test]
+    fn what_was_stopped_is_gone_on_with_by_nobody_and_begun_anew_by_whoever_wants_it() {
+        let (mut control, generation) = group(2);
+        done(control.apply(Command::Desire { name: "p".into(), generation, desired: Desired::Stopped }));
+        let mut lead = |goes_on| {
+            let claim = Claim { node: "a".into(), nonce: 2, goes_on, ..Claim::default() };
+            control.apply(Command::Lead { name: "p".into(), generation, claim })
+        };
+        assert_eq!(lead(true), Answer::Refused { why: Refusal::Stopped });
+        assert_eq!(lead(false), Answer::Done { generation: generation.next() });
     }
 
     #[test]

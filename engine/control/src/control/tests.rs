@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn claim(node: &str, nonce: u64) -> Claim {
-    Claim { node: node.to_owned(), nonce, may_rewind: false }
+    Claim { node: node.to_owned(), nonce, ..Claim::default() }
 }
 
 fn epoch(number: u64) -> EpochId {

@@ -36,7 +36,7 @@ async fn a_leader_that_is_cut_off_can_complete_nothing_and_what_it_had_begun_is_
     let lead = |generation, node: &str| Command::Lead {
         name: "p".into(),
         generation: Generation(generation),
-        claim: Claim { node: node.into(), nonce: generation, may_rewind: false },
+        claim: Claim { node: node.into(), nonce: generation, ..Claim::default() },
     };
     let complete = |generation, number| Command::Complete {
         name: "p".into(),

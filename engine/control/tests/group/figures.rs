@@ -43,7 +43,7 @@ async fn how_many_entries_a_second_and_how_many_bytes() {
     let node = cluster.node(leader);
     let deploy = Command::Deploy { name: "departures-2013.toml".into(), generation: Generation(0), source: Source::default() };
     assert_eq!(node.write(deploy).await.unwrap(), done(1));
-    let claim = Claim { node: "first".into(), nonce: 1, may_rewind: false };
+    let claim = Claim { node: "first".into(), nonce: 1, ..Claim::default() };
     node.write(Command::Lead { name: "departures-2013.toml".into(), generation: Generation(1), claim }).await.unwrap();
     let (before, begin) = (folder_bytes(&cluster.folder(leader)), Instant::now());
     const EPOCHS: u64 = 500;

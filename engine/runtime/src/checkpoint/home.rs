@@ -62,6 +62,11 @@ impl StateHome {
         StateHome { store, claims: Claims::default(), every, is_fresh, from: None, allows: Allowances::default(), generation: 0 }
     }
 
+    /// Whether other processes may go on with what is in its store.
+    pub fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
     /// Where it lies.
     pub fn store(&self) -> Arc<dyn Store> {
         self.store.clone()

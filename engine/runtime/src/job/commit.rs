@@ -70,19 +70,13 @@ pub async fn recover(shared: Arc<Shared>, attempt: Attempt) -> Result<(), Failur
     let recovering = async move {
         for (node, factory, context) in shared.sinks(&attempt) {
             work.begin(node.id(), None);
-            let mine = of_node(&attempt, node);
+            let mine = attempt.restored_of(node.id());
             factory.recover(&Arc::new(node.clone()), &context, &mine).await?;
             reached("sink-recovered");
         }
         Ok(())
     };
     owner.on_data_runtime("the recovery", &seen, recovering).await
-}
-
-/// What the epoch that the run goes on from has of a sink.
-fn of_node(attempt: &Attempt, node: &BoundNode) -> Vec<Committable> {
-    let ready = attempt.restored.iter().flat_map(|restored| &restored.manifest.ready);
-    ready.filter(|ready| ready.node == *node.id()).cloned().collect()
 }
 
 impl Shared {

@@ -71,6 +71,7 @@ impl Coordinator {
             Ok(Err(cause)) => (RunState::Failed, Some(cause)),
             Err(panic) => (RunState::Failed, Some(self.bug(format!("the job's control panicked: {}", panic_text(panic.as_ref()))))),
         };
+        let was_stopped = self.progress.stop.current() != Stopping::No;
         // Whatever is left of the tasks ends now.
         self.progress.stop.send(Stopping::Abort);
         self.progress.end_ns.store(self.progress.clock.monotonic_ns().max(1), Ordering::Relaxed);
@@ -84,7 +85,10 @@ impl Coordinator {
         self.progress.savepoints.over();
         if let Some(ledger) = self.shared.host.ledger.clone() {
             // Beside: the run has ended, whether that can be entered or not.
-            tokio::spawn(async move { ledger.ended(state).await });
+            // Whoever stopped it does not want it elsewhere either, whatever failed on the way.
+            let state = if was_stopped && state == RunState::Failed { RunState::Stopped } else { state };
+            let why = cause.as_ref().map(|cause| cause.diagnostic.message.clone());
+            tokio::spawn(async move { ledger.ended(state, why).await });
         }
         // Alerts tell the end, and are part of its summary.
         let _ = watched.await;
@@ -291,7 +295,7 @@ impl Coordinator {
             let run_start_us = self.progress.clock.wall_us();
             let beginning = home.clone();
             self.blocking(move || Ok(beginning.begin(RunId(run_start_us), &given_up)?)).await?;
-            return Ok(Attempt::begins(run_start_us, true));
+            return Ok(Attempt { may_be_lost: home.is_shared(), ..Attempt::begins(run_start_us, true) });
         };
         self.shared.carry(&mut restored, home.allows).map_err(|error| self.failed(&error))?;
         let manifest = restored.manifest.clone();
@@ -312,14 +316,17 @@ impl Coordinator {
         let may_rewind = went_back.is_some() && home.allows.rewind;
         let restored = Some(Arc::new(restored));
         let precautions = Precautions::default();
-        let attempt = Attempt { run_start_us: run.0, is_durable: true, may_rewind, restored, after, precautions, is_change: false };
+        let (run_start_us, is_durable, may_be_lost) = (run.0, true, home.is_shared());
+        let attempt = Attempt { run_start_us, is_durable, may_rewind, restored, after, may_be_lost, precautions, is_change: false };
+        // Before sinks are touched: who leads the run no more, and does not know it, learns of it here; and a run that goes back is known to, before
+        // what its sinks have shown since is taken back.
+        self.enter(run, manifest.epoch).await?;
         recover(self.shared.clone(), attempt.clone()).await?;
         let finality = match manifest.ending {
             None => Finality::Ongoing,
             Some(Ending::Stopped) => Finality::Paused,
             Some(Ending::Finished) => Finality::Final,
         };
-        self.enter(run, manifest.epoch).await?;
         committed(self.shared.clone(), attempt.clone(), manifest.epoch, manifest.ready, finality).await?;
         reached("restored");
         let when = Timestamp(manifest.taken_us).to_rfc3339();

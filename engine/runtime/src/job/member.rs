@@ -137,6 +137,8 @@ async fn begin(shared: &Arc<Shared>, start: &ShareStart, work: &CurrentWork) -> 
         may_rewind: false,
         restored,
         after: start.after,
+        // Sinks are with the leader.
+        may_be_lost: false,
         precautions: Precautions::default(),
         is_change: false,
     };

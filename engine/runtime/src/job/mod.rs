@@ -124,6 +124,7 @@ impl HostContext {
             clock: self.clock.clone(),
             run_start_us,
             durability: Durability::default(),
+            restored: Arc::default(),
             results: self.results.clone(),
         }
     }

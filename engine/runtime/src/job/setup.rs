@@ -19,7 +19,7 @@ use crate::arrow_bridge::decode_ipc;
 use crate::batch::Batch;
 use crate::chain::{Chain, ChainNode, ChainPort, CurrentWork, Target};
 use crate::checkpoint::Restored;
-use crate::connector::{ConnectorContext, Durability, Sink};
+use crate::connector::{Committable, ConnectorContext, Durability, Sink};
 use crate::error::{RunError, RunResult};
 use crate::flow::partition::Partitioner;
 use crate::flow::{Combining, InFlight, Outlet};
@@ -80,6 +80,7 @@ impl Shared {
     pub fn connector(&self, attempt: &Attempt, node: &NodeId, task: u32, tasks: u32) -> ConnectorContext {
         let mut context = self.host.connector(node, task, tasks, self.options.batch_rows, attempt.run_start_us);
         context.durability = Durability { kept_epoch: self.kept_epoch.load(Ordering::Relaxed), ..attempt.durability() };
+        context.restored = Arc::new(attempt.restored_of(node));
         context
     }
 }
@@ -95,6 +96,8 @@ pub struct Attempt {
     pub restored: Option<Arc<Restored>>,
     /// Its own epochs come after this number: that of the one it goes on from, or higher.
     pub after: u64,
+    /// Whether another process may go on with the run while this one still lives.
+    pub may_be_lost: bool,
     pub precautions: Precautions,
     /// Whether it is the first that a change of the run is waited for in.
     pub is_change: bool,
@@ -104,12 +107,20 @@ impl Attempt {
     /// One that begins with nothing.
     pub fn begins(run_start_us: i64, is_durable: bool) -> Attempt {
         let precautions = Precautions::default();
-        Attempt { run_start_us, is_durable, may_rewind: false, restored: None, after: 0, precautions, is_change: false }
+        let (may_rewind, may_be_lost, is_change) = Default::default();
+        Attempt { run_start_us, is_durable, may_rewind, restored: None, after: 0, may_be_lost, precautions, is_change }
     }
 
     pub fn durability(&self) -> Durability {
         let restored_epoch = self.restored.as_ref().map_or(0, |restored| restored.manifest.epoch);
-        Durability { is_durable: self.is_durable, restored_epoch, may_rewind: self.may_rewind, kept_epoch: 0 }
+        let base = self.may_be_lost.then_some(self.after);
+        Durability { is_durable: self.is_durable, restored_epoch, may_rewind: self.may_rewind, kept_epoch: 0, base }
+    }
+
+    /// What the epoch that it goes on from has of a sink.
+    pub fn restored_of(&self, node: &NodeId) -> Vec<Committable> {
+        let ready = self.restored.iter().flat_map(|restored| &restored.manifest.ready);
+        ready.filter(|ready| ready.node == *node).cloned().collect()
     }
 }
 

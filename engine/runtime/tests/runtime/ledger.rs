@@ -79,7 +79,7 @@ impl Ledger for Book {
         self.entries.lock().unwrap().push(Entry::Committed(epoch));
     }
 
-    async fn ended(&self, state: RunState) {
+    async fn ended(&self, state: RunState, _: Option<String>) {
         self.entries.lock().unwrap().push(Entry::Ended(state));
     }
 }
