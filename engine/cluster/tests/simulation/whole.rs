@@ -98,9 +98,9 @@ impl Ledger for Book {
         rewound
     }
 
-    async fn ended(&self, state: RunState) {
+    async fn ended(&self, state: RunState, why: Option<String>) {
         let ledger = self.ledger.clone();
-        let _ = self.process.run(async move { ledger.ended(state).await }).await;
+        let _ = self.process.run(async move { ledger.ended(state, why).await }).await;
     }
 }
 
