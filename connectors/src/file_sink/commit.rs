@@ -101,7 +101,7 @@ pub fn commit_folder(target: &Target, context: &ConnectorContext, prepared: &[Pr
         own.insert(path.clone());
     }
     if prepared.iter().any(Prepared::is_first) {
-        target.remove_others(files, context.run_start_us, &own)?;
+        target.remove_others(files, context.run_start_us, context.durability, &own)?;
     }
     Ok(())
 }

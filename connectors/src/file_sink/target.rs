@@ -172,13 +172,13 @@ impl Target {
         self.remove(files, self.parts(files)?.into_iter().filter(|part| is_own(part) && durability.is_left_over(part.epoch)))
     }
 
-    /// Takes away parts that are not `own`: the earlier runs'. So are folders that were theirs alone. What is the run's and of later epochs stays: another
-    /// process has gone on with it meanwhile.
-    pub fn remove_others(&self, files: &Files, run_start_us: i64, own: &HashSet<PathBuf>) -> RunResult<()> {
+    /// Takes away parts that are not `own`: the earlier runs'. So are folders that were theirs alone. What is the run's and of later epochs stays where
+    /// another process may have gone on with it meanwhile.
+    pub fn remove_others(&self, files: &Files, run_start_us: i64, durability: Durability, own: &HashSet<PathBuf>) -> RunResult<()> {
         let run = run_name(run_start_us);
         let epochs = own.iter().filter_map(|path| part_of(path.file_name()?.to_str()?)).map(|(_, epoch)| epoch);
         let newest = epochs.max().unwrap_or(0);
-        let is_later = |part: &Part| part.run.as_ref() == Some(&run) && part.epoch > newest;
+        let is_later = |part: &Part| durability.base.is_some() && part.run.as_ref() == Some(&run) && part.epoch > newest;
         let is_other = |part: &Part| !own.contains(&part.path) && !is_later(part);
         self.remove(files, self.parts(files)?.into_iter().filter(is_other))
     }
