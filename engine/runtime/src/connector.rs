@@ -64,9 +64,10 @@ impl Durability {
         epoch > self.restored_epoch && self.is_not_later(epoch)
     }
 
-    /// Whether something of an epoch, or of whoever's epochs come after that number, is of no process that has the run later than this one.
+    /// Whether something of an epoch, or of whoever's epochs come after that number, is of no process that has the run later than this one. Nothing is
+    /// where the run goes back: a run that had come to its end has left no number to count on from, and all that was shown since is to go.
     pub fn is_not_later(&self, number: u64) -> bool {
-        self.base.is_none_or(|base| number <= base)
+        self.may_rewind || self.base.is_none_or(|base| number <= base)
     }
 }
 
