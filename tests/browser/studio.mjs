@@ -86,12 +86,12 @@ export async function node({ join: leader, slots = 1 } = {}) {
   return { address, token, kill: () => child.kill('SIGKILL') };
 }
 
-/** `millrace node` of a cluster of its own, whose folder is `data`: at `wss://`. With a port it is one that was there before, and gives no join token. */
-export async function secured(data, port = undefined) {
-  const wanted = [/^listening (\S+)/, ...(port === undefined ? [/^join .*--token (\S+)/] : [])];
-  const { child, found } = started('millrace', ['node', '--listen', `127.0.0.1:${port ?? 0}`, '--data', data], tmpdir(), wanted);
-  const [address, token] = await found;
-  return { address, token, kill: () => child.kill('SIGKILL') };
+/** `millrace node` of a cluster of its own, whose folder is `data`: at `wss://`, with a token for who may run pipelines there. */
+export async function secured(data, port = 0) {
+  const { child, found } = started('millrace', ['node', '--listen', `127.0.0.1:${port}`, '--data', data], tmpdir(), [/^listening (\S+)/]);
+  const [address] = await found;
+  const { stdout } = await millrace(['token', '--data', data, '--role', 'operate'], tmpdir());
+  return { address, token: stdout.trim(), kill: () => child.kill('SIGKILL') };
 }
 
 /** A pipeline that runs for minutes, and is kept so that it survives the loss of a node. */
