@@ -8,6 +8,7 @@ use millrace_engine::inspect::{Inspection, Inspector};
 use millrace_engine::model::Diagnostics;
 use millrace_engine::model::file::{self, MAX_TEXT_BYTES, Override, parse_override, render};
 use millrace_engine::runtime::data_runtime::DataPriority;
+use millrace_engine::wire::message::{Deployment, RunOptions};
 use millrace_engine::{Engine, EngineOptions};
 use serde_json::json;
 
@@ -85,6 +86,37 @@ pub fn overrides(set: &[String]) -> Result<Vec<Override>, u8> {
         }
     }
     if good { Ok(overrides) } else { Err(exit::USAGE) }
+}
+
+/// A pipeline that can run, with what it was checked by.
+pub struct Sound {
+    pub pipeline: Pipeline,
+    pub overrides: Vec<Override>,
+    pub engine: Engine,
+    pub inspection: Inspection,
+}
+
+impl Sound {
+    /// Reads and checks a file that is to run elsewhere; what is wrong is said, and gives the exit code.
+    pub async fn read(path: &Path, set: &[String]) -> anyhow::Result<Result<Sound, u8>> {
+        let read = Pipeline::read(path).and_then(|pipeline| Ok((pipeline, overrides(set)?)));
+        let (pipeline, overrides) = match read {
+            Ok(read) => read,
+            Err(code) => return Ok(Err(code)),
+        };
+        let engine = engine(Vec::new(), DataPriority::Equal, None)?;
+        let inspection = pipeline.inspect(engine.inspector(), &overrides).await;
+        show(&inspection.diagnostics, &pipeline.text);
+        if inspection.diagnostics.has_errors() {
+            return Ok(Err(exit::INVALID));
+        }
+        Ok(Ok(Sound { pipeline, overrides, engine, inspection }))
+    }
+
+    pub fn deployment(&self, options: RunOptions) -> Deployment {
+        let options = RunOptions { overrides: self.overrides.clone(), ..options };
+        Deployment { name: self.pipeline.name(), text: self.pipeline.text.clone(), env: self.inspection.environment(), options }
+    }
 }
 
 /// Every finding with its source line, on standard error.

@@ -4,41 +4,29 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use millrace_engine::cluster::ClientError;
-use millrace_engine::runtime::data_runtime::DataPriority;
-use millrace_engine::wire::message::{Deployment, RunOptions};
+use millrace_engine::wire::message::RunOptions;
 use serde_json::json;
 
 use crate::arguments::{DeployArguments, RemoveArguments};
-use crate::check::{Pipeline, engine, overrides, show};
+use crate::check::Sound;
 use crate::cluster::session;
 use crate::exit;
 use crate::output::{complain, say};
 
 /// Has a control group keep a pipeline running.
 pub async fn deploy(arguments: DeployArguments) -> anyhow::Result<u8> {
-    let pipeline = match Pipeline::read(&arguments.file) {
-        Ok(pipeline) => pipeline,
+    let sound = match Sound::read(&arguments.file, &arguments.set).await? {
+        Ok(sound) => sound,
         Err(code) => return Ok(code),
     };
-    let overrides = match overrides(&arguments.set) {
-        Ok(overrides) => overrides,
-        Err(code) => return Ok(code),
-    };
-    let engine = engine(Vec::new(), DataPriority::Equal, None)?;
-    let inspection = pipeline.inspect(engine.inspector(), &overrides).await;
-    show(&inspection.diagnostics, &pipeline.text);
-    if inspection.diagnostics.has_errors() {
-        return Ok(exit::INVALID);
-    }
-    if inspection.pipeline.as_ref().is_some_and(|pipeline| pipeline.settings.checkpoint_every.is_none()) {
+    if sound.inspection.pipeline.as_ref().is_some_and(|pipeline| pipeline.settings.checkpoint_every.is_none()) {
         complain("error: a pipeline without checkpoints cannot be gone on with; set `checkpoint_every` under [pipeline]");
         return Ok(exit::INVALID);
     }
     let Some(client) = session(&arguments.node).await? else { return Ok(exit::FAILED) };
-    let files = Arc::new(engine.inspector().files(&pipeline.folder()).context("the project's folder cannot be used")?);
-    let options = RunOptions { parallelism: arguments.parallelism, replay: arguments.replay, overrides, ..RunOptions::default() };
-    let deployment = Deployment { name: pipeline.name(), text: pipeline.text.clone(), env: inspection.environment(), options };
-    let deployed = client.keep_running(deployment, files, &inspection.run_files, arguments.name).await;
+    let files = Arc::new(sound.engine.inspector().files(&sound.pipeline.folder()).context("the project's folder cannot be used")?);
+    let options = RunOptions { parallelism: arguments.parallelism, replay: arguments.replay, ..RunOptions::default() };
+    let deployed = client.keep_running(sound.deployment(options), files, &sound.inspection.run_files, arguments.name).await;
     client.leave().await;
     match deployed {
         Ok(name) if arguments.node.json => say(json!({ "deployment": name }))?,

@@ -1,12 +1,11 @@
 //! `millrace upgrade`: another pipeline for a run that is under way, and back.
 
 use millrace_engine::cluster::{ClientError, EngineClient};
-use millrace_engine::runtime::data_runtime::DataPriority;
 use millrace_engine::wire::change::{StateKept, Upgraded};
 use millrace_engine::wire::message::{Deployment, JobId, RunOptions};
 
 use crate::arguments::UpgradeArguments;
-use crate::check::{Pipeline, engine, overrides, show};
+use crate::check::{Pipeline, Sound, show};
 use crate::cluster::session;
 use crate::exit;
 use crate::output::{complain, say};
@@ -20,24 +19,13 @@ pub async fn upgrade(arguments: UpgradeArguments) -> anyhow::Result<u8> {
         return code;
     }
     let Some(file) = &arguments.file else { return Ok(exit::USAGE) };
-    let pipeline = match Pipeline::read(file) {
-        Ok(pipeline) => pipeline,
+    let sound = match Sound::read(file, &arguments.set).await? {
+        Ok(sound) => sound,
         Err(code) => return Ok(code),
     };
-    let overrides = match overrides(&arguments.set) {
-        Ok(overrides) => overrides,
-        Err(code) => return Ok(code),
-    };
-    let engine = engine(Vec::new(), DataPriority::Equal, None)?;
-    let inspection = pipeline.inspect(engine.inspector(), &overrides).await;
-    show(&inspection.diagnostics, &pipeline.text);
-    if inspection.diagnostics.has_errors() {
-        return Ok(exit::INVALID);
-    }
-    let options = RunOptions { allow_state_loss: arguments.allow_state_loss, overrides, ..RunOptions::default() };
-    let deployment = Deployment { name: pipeline.name(), text: pipeline.text.clone(), env: inspection.environment(), options };
+    let deployment = sound.deployment(RunOptions { allow_state_loss: arguments.allow_state_loss, ..RunOptions::default() });
     let Some(client) = session(&arguments.node).await? else { return Ok(exit::FAILED) };
-    let code = go_over(&client, &arguments, &pipeline, deployment).await;
+    let code = go_over(&client, &arguments, &sound.pipeline, deployment).await;
     client.leave().await;
     code
 }
