@@ -8,10 +8,13 @@ import { count } from '../../text/format';
 export function RowSums({ id }: { id: string }): ReactElement {
   const figures = useNodeFigures(id);
   const changed = useNodeChanged(id);
-  const stale = usePhase() === 'contact_lost';
+  const phase = usePhase();
+  const stale = phase === 'contact_lost';
   if (changed) return <p className="inspector-note mute">{en.inspector.changedSinceRun}</p>;
   if (figures === undefined) return <p className="inspector-note mute">{en.inspector.notRunning}</p>;
-  const holds = figures.read === figures.accepted + figures.filtered + figures.late + figures.quarantined;
+  // While it runs, rows have been read of which it is not known yet what becomes of them. One that fails leaves some of those.
+  const isOver = phase === 'finished' || phase === 'stopped';
+  const holds = !isOver || figures.read === figures.accepted + figures.filtered + figures.late + figures.quarantined;
   return (
     <section className={`inspector-section ${stale ? 'stale' : ''}`}>
       <h3 className="section-title" title={en.inspector.sum}>
