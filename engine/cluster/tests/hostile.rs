@@ -112,7 +112,7 @@ async fn is_dropped(socket: &mut Socket) -> bool {
 fn ping_frame(sequence: u64) -> Bytes {
     let mut encoder = Encoder::new(FrameKind::Control);
     let ping = Control::Request { id: RequestId(1), request: Request::Ping { sent_us: 5 } };
-    (0..=sequence).map(|_| encoder.control(&ping).unwrap().remove(0)).last().unwrap()
+    (0..=sequence).map(|_| encoder.control(&ping).unwrap().remove(0)).last().unwrap().to_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +135,7 @@ async fn frames_that_are_wrong_drop_the_peer_and_nobody_else() {
     };
     let mut long = ping_frame(0).to_vec();
     long[24..28].copy_from_slice(&u32::MAX.to_le_bytes());
-    let data = Encoder::new(FrameKind::Data).data(&DataHeader::EndOfJob { job: JobId(1) }, b"").unwrap().remove(0);
+    let data = Encoder::new(FrameKind::Data).data(&DataHeader::EndOfJob { job: JobId(1) }, &Bytes::new()).unwrap().remove(0).to_bytes();
     let bad: Vec<(&str, Vec<Bytes>)> = vec![
         ("an unknown version", vec![with(2, 9)]),
         ("an unknown kind", vec![with(3, 9)]),
@@ -253,7 +253,7 @@ async fn one_session_too_many_is_told_so() {
 /// Sends a request and waits for its reply.
 async fn request(control: &mut Socket, encoder: &mut Encoder, decoder: &mut Decoder, request: Request) -> Reply {
     for frame in encoder.control(&Control::Request { id: RequestId(1), request }).unwrap() {
-        control.send(Message::Binary(frame)).await.unwrap();
+        control.send(Message::Binary(frame.to_bytes())).await.unwrap();
     }
     loop {
         let Message::Binary(frame) = timeout(PATIENCE, control.next()).await.unwrap().unwrap().unwrap() else { continue };
@@ -297,8 +297,8 @@ async fn inputs_that_lead_out_lie_or_come_doubled_start_nothing() {
         assert_eq!(wanted, ["data/in.csv"]);
         for (path, offset, last, text) in lie {
             let header = DataHeader::InputFile { job, path: (*path).to_owned(), offset: *offset, last: *last };
-            for frame in parts.data(&header, text.as_bytes()).unwrap() {
-                data.send(Message::Binary(frame)).await.unwrap();
+            for frame in parts.data(&header, &Bytes::copy_from_slice(text.as_bytes())).unwrap() {
+                data.send(Message::Binary(frame.to_bytes())).await.unwrap();
             }
         }
         let reply = request(&mut control, &mut encoder, &mut decoder, Request::Start { job }).await;
@@ -361,8 +361,8 @@ async fn rows_with_lying_offsets_end_the_session_with_a_reason_and_no_panic() {
         let (address, opening) = false_node().await;
         let client = connect_with(&address, "x", Transport::default()).await.unwrap();
         let (_control, mut data) = opening.await.unwrap();
-        for frame in Encoder::new(FrameKind::Data).data(&header, &lie).unwrap() {
-            data.send(Message::Binary(frame)).await.unwrap();
+        for frame in Encoder::new(FrameKind::Data).data(&header, &Bytes::from(lie)).unwrap() {
+            data.send(Message::Binary(frame.to_bytes())).await.unwrap();
         }
         let mut contact = client.contact();
         let told = timeout(PATIENCE, async {

@@ -147,7 +147,7 @@ async fn lying_numbers_end_the_session_and_of_nobody_else() {
         ("one that goes back", vec![acknowledged(1), acknowledged(0)]),
         (
             "data on the control socket",
-            vec![Encoder::new(FrameKind::Data).data(&DataHeader::EndOfJob { job: JobId(1) }, b"").unwrap().remove(0)],
+            vec![Encoder::new(FrameKind::Data).data(&DataHeader::EndOfJob { job: JobId(1) }, &Bytes::new()).unwrap().remove(0).to_bytes()],
         ),
     ];
     for (what, frames) in lies {
@@ -301,7 +301,7 @@ async fn a_peer_of_protocol_1_is_served_as_it_was_and_its_session_ends_with_its_
     let (mut encoder, mut decoder) = (Encoder::new(FrameKind::Control), Decoder::new(FrameKind::Control));
     let mut ask = async |request: Request| {
         for frame in encoder.control(&Control::Request { id: RequestId(1), request }).unwrap() {
-            control.send(Message::Binary(frame)).await.unwrap();
+            control.send(Message::Binary(frame.to_bytes())).await.unwrap();
         }
         loop {
             // As the release before reads: any frame that is no control frame is an error.
@@ -343,7 +343,7 @@ async fn a_node_of_protocol_1_is_spoken_to_in_protocol_1_and_lost_with_its_conne
                 && let Control::Request { id, request: Request::Ping { sent_us } } = *message
             {
                 for frame in encoder.control(&Control::Reply { id, reply: Reply::Pong { sent_us } }).unwrap() {
-                    control.send(Message::Binary(frame)).await.unwrap();
+                    control.send(Message::Binary(frame.to_bytes())).await.unwrap();
                 }
             }
         }

@@ -17,4 +17,4 @@ pub use bind::{Kinds, bind, bind_known};
 pub use bound::{BoundEdge, BoundNode, LogicalPlan, OutputPort};
 pub use kind::{BindInput, Bound, Distribution, InputPort, Kind};
 pub use physical::{Exchange, ExchangeKind, NodeFacts, PhysicalPlan, Vertex, physical};
-pub use placement::{LEADER, Member, Placement, TaskPlace};
+pub use placement::{LEADER, Member, Placement};

@@ -14,17 +14,35 @@ pub struct Member(pub u32);
 /// The process that leads a run: its sources and sinks are there, and its state.
 pub const LEADER: Member = Member(0);
 
-/// A task by its vertex and its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct TaskPlace {
-    pub vertex: usize,
-    pub task: u32,
+/// Tasks of one vertex that follow one another and run at one member. As `[vertex, first, end, member]` it travels to each member for all tasks of a
+/// run, so that it is short, and there are as many as members and vertices, however many tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "(usize, u32, u32, Member)", from = "(usize, u32, u32, Member)")]
+struct Stretch {
+    vertex: usize,
+    first: u32,
+    /// The task behind the last one.
+    end: u32,
+    member: Member,
+}
+
+impl From<Stretch> for (usize, u32, u32, Member) {
+    fn from(stretch: Stretch) -> Self {
+        (stretch.vertex, stretch.first, stretch.end, stretch.member)
+    }
+}
+
+impl From<(usize, u32, u32, Member)> for Stretch {
+    fn from((vertex, first, end, member): (usize, u32, u32, Member)) -> Self {
+        Stretch { vertex, first, end, member }
+    }
 }
 
 /// Where each task runs. A task that is not named runs with the leader.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
-    away: Vec<(TaskPlace, Member)>,
+    /// By vertex and task; none overlaps another.
+    away: Vec<Stretch>,
 }
 
 impl Placement {
@@ -38,30 +56,35 @@ impl Placement {
     /// Tasks of one number go to one member as far as vertices are equally wide, so that what goes from task i to task i does not travel.
     pub fn spread(plan: &PhysicalPlan, slots: &BTreeMap<Member, u32>, stays: &dyn Fn(&Vertex) -> bool) -> Placement {
         let seats: Vec<Member> = slots.iter().flat_map(|(member, slots)| std::iter::repeat_n(*member, *slots as usize)).collect();
-        let mut away = Vec::new();
+        let mut placement = Placement::default();
         for (vertex, of) in plan.vertices.iter().enumerate().filter(|(_, of)| !stays(of)) {
             for task in 0..of.parallelism {
                 let seat = task as usize * seats.len() / of.parallelism.max(1) as usize;
                 if let Some(member) = seats.get(seat).filter(|member| **member != LEADER) {
-                    away.push((TaskPlace { vertex, task }, *member));
+                    placement.push(vertex, task, *member);
                 }
             }
         }
-        Placement { away }
+        placement
+    }
+
+    /// Adds a task behind all that are named.
+    fn push(&mut self, vertex: usize, task: u32, member: Member) {
+        match self.away.last_mut() {
+            Some(last) if (last.vertex, last.end, last.member) == (vertex, task, member) => last.end += 1,
+            _ => self.away.push(Stretch { vertex, first: task, end: task + 1, member }),
+        }
     }
 
     pub fn member(&self, vertex: usize, task: u32) -> Member {
-        let place = TaskPlace { vertex, task };
-        self.away
-            .binary_search_by_key(&place, |(place, _)| *place)
-            .ok()
-            .and_then(|at| self.away.get(at))
-            .map_or(LEADER, |(_, member)| *member)
+        let behind = self.away.partition_point(|stretch| (stretch.vertex, stretch.first) <= (vertex, task));
+        let found = behind.checked_sub(1).and_then(|at| self.away.get(at));
+        found.filter(|stretch| stretch.vertex == vertex && task < stretch.end).map_or(LEADER, |stretch| stretch.member)
     }
 
     /// The members besides the leader that run anything.
     pub fn members(&self) -> Vec<Member> {
-        let mut members: Vec<Member> = self.away.iter().map(|(_, member)| *member).collect();
+        let mut members: Vec<Member> = self.away.iter().map(|stretch| stretch.member).collect();
         members.sort_unstable();
         members.dedup();
         members
@@ -108,5 +131,18 @@ mod tests {
         let placement = Placement::spread(&plan(&[2, 2]), &slots, &|vertex| vertex.nodes[0].as_str() == "n0");
         assert_eq!((of(&placement, 0, 2), of(&placement, 1, 2)), (vec![0, 0], vec![1, 1]));
         assert!(Placement::spread(&plan(&[2]), &BTreeMap::new(), &|_| false).is_alone());
+    }
+
+    #[test]
+    fn where_tasks_run_is_told_by_stretches_and_comes_back_as_it_was() {
+        let slots: BTreeMap<Member, u32> = (1..=4).map(|member| (Member(member), member)).collect();
+        let placement = Placement::spread(&plan(&[10, 1000, 3]), &slots, &|vertex| vertex.nodes[0].as_str() == "n2");
+        let json = serde_json::to_string(&placement).unwrap();
+        assert!(json.len() < 250, "{json}");
+        let back: Placement = serde_json::from_str(&json).unwrap();
+        assert_eq!(back, placement);
+        assert_eq!(of(&back, 1, 1000).iter().filter(|member| **member == 4).count(), 400);
+        assert_eq!(of(&back, 2, 3), [0, 0, 0]);
+        assert_eq!(back.member(1, 1000), LEADER);
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{WireError, WireResult};
-use crate::frame::{Frame, FrameKind, Head};
+use crate::frame::{Frame, FrameKind, Head, Outgoing};
 use crate::message::{Control, DataHeader};
 
 /// Longest control message, in bytes: a pipeline's text of 1 MiB with every character escaped, and room for the rest.
@@ -17,6 +17,9 @@ pub const MAX_CONTROL_MESSAGE_BYTES: usize = 8 << 20;
 
 /// Longest data message, header included, in bytes.
 pub const MAX_DATA_MESSAGE_BYTES: usize = 64 << 20;
+
+/// Memory that is taken for a message before it has come, at most: a peer that says nothing further has no more of ours.
+const MOST_LIKELY_BYTES: usize = 4 << 20;
 
 /// Longest header of a data message, in bytes.
 pub const MAX_DATA_HEADER_BYTES: usize = 8 << 10;
@@ -42,21 +45,21 @@ impl Encoder {
     }
 
     /// The frames of a control message, in the order to be sent.
-    pub fn control(&mut self, message: &Control) -> WireResult<Vec<Bytes>> {
+    pub fn control(&mut self, message: &Control) -> WireResult<Vec<Outgoing>> {
         let json = to_json("control message", message)?;
-        self.frames(0, [&json, &[]])
+        self.frames(0, [Bytes::from(json), Bytes::new()])
     }
 
-    /// The frames of a data message, in the order to be sent.
-    pub fn data(&mut self, header: &DataHeader, payload: &[u8]) -> WireResult<Vec<Bytes>> {
+    /// The frames of a data message, in the order to be sent. They share the payload's memory.
+    pub fn data(&mut self, header: &DataHeader, payload: &Bytes) -> WireResult<Vec<Outgoing>> {
         let section = to_json("data header", header)?;
         let length = u16::try_from(section.len()).ok().filter(|length| usize::from(*length) <= MAX_DATA_HEADER_BYTES);
         let length = length.ok_or(WireError::HeaderSection { why: "it is too long" })?;
-        self.frames(length, [&section, payload])
+        self.frames(length, [Bytes::from(section), payload.clone()])
     }
 
     /// Of a body in two parts.
-    fn frames(&mut self, header_section: u16, [mut begin, mut rest]: [&[u8]; 2]) -> WireResult<Vec<Bytes>> {
+    fn frames(&mut self, header_section: u16, [mut begin, mut rest]: [Bytes; 2]) -> WireResult<Vec<Outgoing>> {
         let (most, found, room) = (max_message(self.kind), begin.len() + rest.len(), self.kind.max_payload());
         if found > most {
             return Err(WireError::MessageTooLong { found, most });
@@ -64,13 +67,12 @@ impl Encoder {
         let (message, mut first) = (self.next_message, true);
         let mut frames = Vec::with_capacity(found / room + 1);
         loop {
-            let (head, tail);
-            (head, begin) = begin.split_at(begin.len().min(room));
-            (tail, rest) = rest.split_at(rest.len().min(room - head.len()));
+            let head = begin.split_to(begin.len().min(room));
+            let tail = rest.split_to(rest.len().min(room - head.len()));
             let last = begin.is_empty() && rest.is_empty();
             let header_section = if first { header_section } else { 0 };
             let of = Head { kind: self.kind, first, last, header_section, message, sequence: self.next_sequence };
-            frames.push(of.encode([head, tail])?);
+            frames.push(Outgoing::new(of, [head, tail])?);
             self.next_sequence += 1;
             first = false;
             if last {
@@ -95,35 +97,23 @@ pub struct Decoder {
     next_message: u64,
     next_sequence: u64,
     partial: Option<Partial>,
+    /// How long the last message in fragments was: the next one is like it, mostly.
+    like: usize,
     failed: Option<WireError>,
 }
 
-/// A message of which not all fragments have come. They are put together once the last is there, so that its bytes are copied once, and into
-/// memory of the right size.
+/// A message of which not all fragments have come. Each is copied as it comes, while the processor has it at hand, and the socket reads the next
+/// into the same memory: to keep fragments until the last is there would have it read into ever new memory.
 #[derive(Debug)]
 struct Partial {
     header_section: usize,
-    fragments: Vec<Bytes>,
-    bytes: usize,
-}
-
-impl Partial {
-    fn push(&mut self, fragment: Bytes) {
-        self.bytes += fragment.len();
-        self.fragments.push(fragment);
-    }
-
-    fn whole(self) -> Bytes {
-        let mut body = Vec::with_capacity(self.bytes);
-        self.fragments.iter().for_each(|fragment| body.extend_from_slice(fragment));
-        Bytes::from(body)
-    }
+    body: Vec<u8>,
 }
 
 impl Decoder {
     /// For a socket that carries frames of `kind` and no others.
     pub const fn new(kind: FrameKind) -> Decoder {
-        Decoder { kind, next_message: 0, next_sequence: 0, partial: None, failed: None }
+        Decoder { kind, next_message: 0, next_sequence: 0, partial: None, like: 0, failed: None }
     }
 
     /// Takes the next frame; gives the message that it completes. After an error the socket is of no more use: it gives the same
@@ -153,7 +143,7 @@ impl Decoder {
         self.check(&frame)?;
         self.next_sequence = self.next_sequence.wrapping_add(1);
         let most = max_message(self.kind);
-        let held = self.partial.as_ref().map_or(0, |partial| partial.bytes);
+        let held = self.partial.as_ref().map_or(0, |partial| partial.body.len());
         if held + frame.payload.len() > most {
             return Err(WireError::MessageTooLong { found: held + frame.payload.len(), most });
         }
@@ -161,13 +151,15 @@ impl Decoder {
         let (header_section, body) = match (self.partial.take(), frame.last) {
             (None, true) => (header_section, frame.payload),
             (partial, last) => {
-                let mut partial = partial.unwrap_or(Partial { header_section, fragments: Vec::new(), bytes: 0 });
-                partial.push(frame.payload);
+                let begin = || Partial { header_section, body: Vec::with_capacity(self.like) };
+                let mut partial = partial.unwrap_or_else(begin);
+                partial.body.extend_from_slice(&frame.payload);
                 if !last {
                     self.partial = Some(partial);
                     return Ok(None);
                 }
-                (partial.header_section, partial.whole())
+                self.like = partial.body.len().min(MOST_LIKELY_BYTES);
+                (partial.header_section, Bytes::from(partial.body))
             }
         };
         self.next_message = self.next_message.wrapping_add(1);

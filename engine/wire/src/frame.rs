@@ -18,7 +18,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{WireError, WireResult};
@@ -110,8 +110,9 @@ impl Frame {
 
     /// The frame as bytes. The payload must be no longer than the kind allows.
     pub fn encode(&self) -> WireResult<Bytes> {
-        let Frame { kind, first, last, header_section, message, sequence, .. } = *self;
-        Head { kind, first, last, header_section, message, sequence }.encode([&self.payload, &[]])
+        let Frame { kind, first, last, header_section, message, sequence, ref payload } = *self;
+        let head = Head { kind, first, last, header_section, message, sequence };
+        Ok(Outgoing::new(head, [payload.clone(), Bytes::new()])?.to_bytes())
     }
 
     /// Reads one frame that fills `bytes`. Takes no memory: the payload is a part of `bytes`.
@@ -163,28 +164,57 @@ pub struct Head {
     pub sequence: u64,
 }
 
-impl Head {
-    /// The frame whose payload is these two, one after the other: so a message is copied once on its way into frames.
-    pub fn encode(&self, payload: [&[u8]; 2]) -> WireResult<Bytes> {
-        let found = payload[0].len() + payload[1].len();
-        let length = u32::try_from(found).ok().filter(|_| found <= self.kind.max_payload());
-        let length = length.ok_or(WireError::FrameTooLong { kind: self.kind, said: found as u64, most: self.kind.max_payload() })?;
-        let mut out = Vec::with_capacity(HEADER_BYTES + found);
-        out.extend_from_slice(&MAGIC);
-        out.push(FRAME_VERSION);
-        out.push(self.kind.tag());
-        out.push(if self.first { FIRST } else { 0 } | if self.last { LAST } else { 0 });
-        out.push(0);
-        out.extend_from_slice(&self.header_section.to_le_bytes());
-        out.extend_from_slice(&self.message.to_le_bytes());
-        out.extend_from_slice(&self.sequence.to_le_bytes());
-        out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(&0u32.to_le_bytes());
+/// A frame on its way out: what stands before its payload, and the payload, in two pieces that share the memory of their message. It becomes
+/// bytes when it is written ([`Outgoing::put`]), and once more if it is written again, so that to keep frames until they are acknowledged takes no copy of them.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    head: Head,
+    payload: [Bytes; 2],
+    /// Of both pieces.
+    length: u32,
+}
+
+impl Outgoing {
+    /// # Errors
+    /// If the pieces are longer than a frame of this kind may be.
+    pub fn new(head: Head, payload: [Bytes; 2]) -> WireResult<Outgoing> {
+        let (found, most) = (payload[0].len() + payload[1].len(), head.kind.max_payload());
+        let length = u32::try_from(found).ok().filter(|_| found <= most);
+        let length = length.ok_or(WireError::FrameTooLong { kind: head.kind, said: found as u64, most })?;
+        Ok(Outgoing { head, payload, length })
+    }
+
+    /// Its length as bytes, header included.
+    pub const fn bytes(&self) -> usize {
+        HEADER_BYTES + self.length as usize
+    }
+
+    /// Appends the frame as bytes.
+    pub fn put(&self, out: &mut BytesMut) {
+        let Head { kind, first, last, header_section, message, sequence } = self.head;
+        out.reserve(self.bytes());
+        let begin = out.len();
+        out.put_slice(&MAGIC);
+        out.put_u8(FRAME_VERSION);
+        out.put_u8(kind.tag());
+        out.put_u8(if first { FIRST } else { 0 } | if last { LAST } else { 0 });
+        out.put_u8(0);
+        out.put_u16_le(header_section);
+        out.put_u64_le(message);
+        out.put_u64_le(sequence);
+        out.put_u32_le(self.length);
+        out.put_u32_le(0);
         let mut hasher = Xxh3::new();
-        [&out, payload[0], payload[1]].into_iter().for_each(|part| hasher.update(part));
-        out.extend_from_slice(&hasher.digest().to_le_bytes());
-        payload.into_iter().for_each(|part| out.extend_from_slice(part));
-        Ok(Bytes::from(out))
+        hasher.update(out.get(begin..).unwrap_or_default());
+        self.payload.iter().for_each(|piece| hasher.update(piece));
+        out.put_u64_le(hasher.digest());
+        self.payload.iter().for_each(|piece| out.put_slice(piece));
+    }
+
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.bytes());
+        self.put(&mut out);
+        out.freeze()
     }
 }
 

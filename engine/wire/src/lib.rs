@@ -18,4 +18,4 @@ pub mod resume;
 
 pub use codec::{DataMessage, Decoded, Decoder, Encoder};
 pub use error::{WireError, WireResult};
-pub use frame::{Frame, FrameKind};
+pub use frame::{Frame, FrameKind, Outgoing};

@@ -13,11 +13,9 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
 use crate::codec::{MAX_CONTROL_MESSAGE_BYTES, MAX_DATA_MESSAGE_BYTES};
 use crate::error::{WireError, WireResult};
-use crate::frame::FrameKind;
+use crate::frame::{FrameKind, Outgoing};
 
 /// More than the headers of all frames of one message take.
 const FRAME_HEADERS_BYTES: usize = 1 << 20;
@@ -69,7 +67,7 @@ impl Window {
 pub struct Outbox {
     window: Window,
     /// Frames `first..first + kept.len()`.
-    kept: VecDeque<Bytes>,
+    kept: VecDeque<Outgoing>,
     kept_bytes: usize,
     first: u64,
     /// The next to be written on the present connection, `first..=first + kept.len()`.
@@ -97,19 +95,19 @@ impl Outbox {
     }
 
     /// Adds a frame, which must have the number [`Outbox::end`].
-    pub fn push(&mut self, frame: Bytes) {
-        self.kept_bytes += frame.len();
-        self.unsent_bytes += frame.len();
+    pub fn push(&mut self, frame: Outgoing) {
+        self.kept_bytes += frame.bytes();
+        self.unsent_bytes += frame.bytes();
         self.kept.push_back(frame);
     }
 
     /// The next frame to be written on this connection. It stays until it is acknowledged; what is given shares its memory.
-    pub fn write_next(&mut self) -> Option<Bytes> {
+    pub fn write_next(&mut self) -> Option<Outgoing> {
         let at = usize::try_from(self.next - self.first).ok()?;
         let frame = self.kept.get(at)?.clone();
         self.next += 1;
         self.unwritten = self.unwritten.max(self.next);
-        self.unsent_bytes -= frame.len();
+        self.unsent_bytes -= frame.bytes();
         Some(frame)
     }
 
@@ -172,10 +170,10 @@ impl Outbox {
         while self.first < to
             && let Some(frame) = self.kept.pop_front()
         {
-            self.kept_bytes -= frame.len();
+            self.kept_bytes -= frame.bytes();
             if self.next == self.first {
                 self.next += 1;
-                self.unsent_bytes -= frame.len();
+                self.unsent_bytes -= frame.bytes();
             }
             self.first += 1;
         }

@@ -7,7 +7,7 @@ use millrace_model::{Diagnostic, NodeId, PortRef};
 use millrace_wire::codec::{MAX_CONTROL_MESSAGE_BYTES, MAX_DATA_MESSAGE_BYTES};
 use millrace_wire::frame::{HEADER_BYTES, MAX_CONTROL_FRAME_BYTES, MAX_DATA_FRAME_BYTES};
 use millrace_wire::message::*;
-use millrace_wire::{DataMessage, Decoded, Decoder, Encoder, Frame, FrameKind, WireError};
+use millrace_wire::{DataMessage, Decoded, Decoder, Encoder, Frame, FrameKind, Outgoing, WireError};
 use proptest::prelude::*;
 
 fn ping(sent_us: u64) -> Control {
@@ -18,13 +18,17 @@ fn header() -> DataHeader {
     DataHeader::InputFile { job: JobId(7), path: "data/flights.parquet".to_owned(), offset: 65536, last: false }
 }
 
+fn written(frames: &[Outgoing]) -> Vec<Bytes> {
+    frames.iter().map(Outgoing::to_bytes).collect()
+}
+
 fn raw(kind: FrameKind, first: bool, last: bool, message: u64, sequence: u64, payload: Vec<u8>) -> Bytes {
     Frame { kind, first, last, header_section: 0, message, sequence, payload: Bytes::from(payload) }.encode().unwrap()
 }
 
 /// A frame with one byte of its header changed and its checksum made to fit again.
 fn forged(at: usize, value: u8) -> Bytes {
-    let mut bytes = Encoder::new(FrameKind::Control).control(&ping(1)).unwrap().remove(0).to_vec();
+    let mut bytes = Encoder::new(FrameKind::Control).control(&ping(1)).unwrap().remove(0).to_bytes().to_vec();
     bytes[at] = value;
     let mut hasher = xxhash_rust::xxh3::Xxh3::new();
     hasher.update(&bytes[..32]);
@@ -37,11 +41,12 @@ fn forged(at: usize, value: u8) -> Bytes {
 #[test]
 fn a_message_of_many_fragments_arrives_whole_and_no_frame_is_longer_than_it_may_be() {
     let payload: Vec<u8> = (0..1_000_000u32).map(|i| (i * 7 % 251) as u8).collect();
-    let frames = Encoder::new(FrameKind::Data).data(&header(), &payload).unwrap();
+    let payload = Bytes::from(payload);
+    let frames = written(&Encoder::new(FrameKind::Data).data(&header(), &payload).unwrap());
     assert!(frames.len() > 15 && frames.iter().all(|frame| frame.len() <= MAX_DATA_FRAME_BYTES));
     let mut decoder = Decoder::new(FrameKind::Data);
     let mut got: Vec<Decoded> = frames.iter().filter_map(|frame| decoder.take(frame).unwrap()).collect();
-    assert_eq!(got.pop(), Some(Decoded::Data(DataMessage { header: header(), payload: Bytes::from(payload) })));
+    assert_eq!(got.pop(), Some(Decoded::Data(DataMessage { header: header(), payload })));
     assert!(got.is_empty());
 }
 
@@ -49,7 +54,7 @@ fn a_message_of_many_fragments_arrives_whole_and_no_frame_is_longer_than_it_may_
 fn a_pipeline_of_the_longest_text_travels_whatever_its_characters() {
     let deployment = Deployment { name: "a".into(), text: "\u{1}".repeat(1 << 20), env: BTreeMap::new(), options: RunOptions::default() };
     let message = Control::Request { id: RequestId(1), request: Request::Stage { deployment, folder: String::new(), inputs: Vec::new() } };
-    let frames = Encoder::new(FrameKind::Control).control(&message).unwrap();
+    let frames = written(&Encoder::new(FrameKind::Control).control(&message).unwrap());
     assert!(frames.len() > 1 && frames.iter().all(|frame| frame.len() <= MAX_CONTROL_FRAME_BYTES));
     let mut decoder = Decoder::new(FrameKind::Control);
     let got: Vec<Decoded> = frames.iter().filter_map(|frame| decoder.take(frame).unwrap()).collect();
@@ -85,7 +90,7 @@ fn an_unknown_tag_within_a_message_is_an_error() {
 #[test]
 fn frames_that_are_replayed_doubled_lost_or_reordered_are_refused() {
     let mut encoder = Encoder::new(FrameKind::Control);
-    let frames: Vec<Bytes> = (0..3).flat_map(|i| encoder.control(&ping(i)).unwrap()).collect();
+    let frames: Vec<Bytes> = (0..3).flat_map(|i| written(&encoder.control(&ping(i)).unwrap())).collect();
     for order in [[0, 0].as_slice(), &[0, 2], &[1, 0], &[0, 1, 0]] {
         let mut decoder = Decoder::new(FrameKind::Control);
         let results: Vec<_> = order.iter().map(|at| decoder.take(&frames[*at])).collect();
@@ -117,14 +122,14 @@ fn a_fragment_out_of_its_message_is_refused() {
 
 #[test]
 fn a_frame_of_the_other_socket_is_refused() {
-    let frames = Encoder::new(FrameKind::Data).data(&header(), b"x").unwrap();
+    let frames = written(&Encoder::new(FrameKind::Data).data(&header(), &Bytes::from_static(b"x")).unwrap());
     let error = Decoder::new(FrameKind::Control).take(&frames[0]).unwrap_err();
     assert_eq!(error, WireError::WrongKind { kind: FrameKind::Data, expected: FrameKind::Control });
 }
 
 #[test]
 fn a_message_too_long_is_refused_by_its_sender() {
-    let error = Encoder::new(FrameKind::Data).data(&header(), &vec![0; MAX_DATA_MESSAGE_BYTES]).unwrap_err();
+    let error = Encoder::new(FrameKind::Data).data(&header(), &Bytes::from(vec![0; MAX_DATA_MESSAGE_BYTES])).unwrap_err();
     assert!(matches!(error, WireError::MessageTooLong { .. }));
 }
 
@@ -149,8 +154,8 @@ fn fixture_messages() -> (Vec<Control>, Vec<DataMessage>) {
 fn encoded_fixture() -> Vec<Bytes> {
     let (control, data) = fixture_messages();
     let (mut controls, mut datas) = (Encoder::new(FrameKind::Control), Encoder::new(FrameKind::Data));
-    let mut frames: Vec<Bytes> = control.iter().flat_map(|message| controls.control(message).unwrap()).collect();
-    frames.extend(data.iter().flat_map(|message| datas.data(&message.header, &message.payload).unwrap()));
+    let mut frames: Vec<Bytes> = control.iter().flat_map(|message| written(&controls.control(message).unwrap())).collect();
+    frames.extend(data.iter().flat_map(|message| written(&datas.data(&message.header, &message.payload).unwrap())));
     frames
 }
 
@@ -184,9 +189,10 @@ proptest! {
     fn whatever_is_sent_arrives(payload in proptest::collection::vec(any::<u8>(), 0..200_000), offset in any::<u64>(), path in "[a-z/]{1,60}") {
         let header = DataHeader::OutputFile { job: JobId(offset), path, offset, last: offset % 2 == 0 };
         let mut decoder = Decoder::new(FrameKind::Data);
-        let frames = Encoder::new(FrameKind::Data).data(&header, &payload).unwrap();
+        let payload = Bytes::from(payload);
+        let frames = written(&Encoder::new(FrameKind::Data).data(&header, &payload).unwrap());
         let got: Vec<Decoded> = frames.iter().filter_map(|frame| decoder.take(frame).unwrap()).collect();
-        prop_assert_eq!(got, vec![Decoded::Data(DataMessage { header, payload: Bytes::from(payload) })]);
+        prop_assert_eq!(got, vec![Decoded::Data(DataMessage { header, payload })]);
     }
 
     #[test]

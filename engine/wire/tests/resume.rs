@@ -3,17 +3,25 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use millrace_wire::frame::HEADER_BYTES;
+use millrace_wire::frame::{HEADER_BYTES, Head};
 use millrace_wire::resume::{Arrived, Inbox, Outbox, Window};
-use millrace_wire::{Frame, FrameKind, WireError};
+use millrace_wire::{Frame, FrameKind, Outgoing, WireError};
 use proptest::prelude::*;
 
 const SMALL: Window =
     Window { kept_bytes: 4000, kept_frames: 12, unsent_bytes: 3000, waiting_bytes: 4300, acknowledge_bytes: 300, acknowledge_frames: 3 };
 
-fn frame(sequence: u64, text: &str) -> Bytes {
-    let payload = Bytes::from(text.to_owned());
-    Frame { kind: FrameKind::Data, first: true, last: true, header_section: 0, message: sequence, sequence, payload }.encode().unwrap()
+fn frame(sequence: u64, text: &str) -> Outgoing {
+    of(sequence, Bytes::from(text.to_owned()))
+}
+
+fn of(sequence: u64, payload: Bytes) -> Outgoing {
+    let head = Head { kind: FrameKind::Data, first: true, last: true, header_section: 0, message: sequence, sequence };
+    Outgoing::new(head, [payload, Bytes::new()]).unwrap()
+}
+
+fn sequence_of(frame: &Outgoing) -> u64 {
+    Frame::decode(&frame.to_bytes()).unwrap().sequence
 }
 
 fn filled(frames: u64) -> Outbox {
@@ -33,18 +41,21 @@ fn what_is_not_acknowledged_is_written_again_and_what_is_goes() {
     assert_eq!(outbox.acknowledged(2), Ok(2));
     assert_eq!(outbox.kept_frames(), 3);
     outbox.resume(3).unwrap();
-    let again: Vec<u64> = std::iter::from_fn(|| outbox.write_next()).map(|bytes| Frame::decode(&bytes).unwrap().sequence).collect();
+    let again: Vec<u64> = std::iter::from_fn(|| outbox.write_next()).map(|frame| sequence_of(&frame)).collect();
     assert_eq!(again, [3, 4]);
 }
 
 #[test]
-fn a_frame_that_is_kept_is_not_copied() {
-    let bytes = frame(0, "rows");
+fn a_frame_that_is_kept_is_not_copied_and_is_the_same_each_time_that_it_is_written() {
+    let payload = Bytes::from("rows".to_owned());
     let mut outbox = Outbox::new(SMALL);
-    outbox.push(bytes.clone());
-    assert_eq!(outbox.write_next().unwrap().as_ptr(), bytes.as_ptr());
+    outbox.push(of(0, payload.clone()));
+    assert!(!payload.is_unique(), "the outbox holds the message's own memory");
+    let first = outbox.write_next().unwrap().to_bytes();
     outbox.resume(0).unwrap();
-    assert_eq!(outbox.write_next().unwrap().as_ptr(), bytes.as_ptr());
+    assert_eq!(outbox.write_next().unwrap().to_bytes(), first);
+    outbox.acknowledged(1).unwrap();
+    assert!(payload.is_unique(), "and lets go of it");
 }
 
 #[test]
@@ -86,7 +97,7 @@ fn what_was_written_before_and_is_acknowledged_now_is_not_written_again() {
     outbox.resume(0).unwrap();
     // The peer had all of them, and took them while the connection was made.
     assert_eq!(outbox.acknowledged(3), Ok(3));
-    assert_eq!(Frame::decode(&outbox.write_next().unwrap()).unwrap().sequence, 3);
+    assert_eq!(sequence_of(&outbox.write_next().unwrap()), 3);
 }
 
 #[test]
@@ -148,7 +159,7 @@ fn the_outbox_takes_no_more_than_its_bounds() {
     outbox.acknowledged(1).unwrap();
     assert!(outbox.has_room());
     let mut outbox = Outbox::new(SMALL);
-    outbox.push(Bytes::from(vec![0; SMALL.unsent_bytes]));
+    outbox.push(of(0, Bytes::from(vec![0; SMALL.unsent_bytes])));
     assert!(!outbox.has_room(), "what is not written yet is bounded, too");
     outbox.write_next();
     assert!(outbox.has_room());
@@ -189,8 +200,8 @@ impl End {
     /// Writes what may be written into a pipe.
     fn write(&mut self, pipe: &mut Vec<u8>, most: usize, acknowledge: bool) {
         for _ in 0..most {
-            let Some(bytes) = self.outbox.write_next() else { break };
-            pipe.extend_from_slice(&bytes);
+            let Some(frame) = self.outbox.write_next() else { break };
+            pipe.extend_from_slice(&frame.to_bytes());
         }
         if acknowledge && self.inbox.is_unacknowledged() {
             pipe.extend_from_slice(&Frame::acknowledgement(self.inbox.acknowledge()).encode().unwrap());
@@ -350,7 +361,7 @@ proptest! {
                 3 => drop(outbox.resume(number)),
                 _ => {}
             }
-            prop_assert_eq!(outbox.kept_bytes(), outbox.kept_frames() * frame(0, "z").len());
+            prop_assert_eq!(outbox.kept_bytes(), outbox.kept_frames() * frame(0, "z").bytes());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use millrace_wire::{Decoder, Frame, FrameKind, WireError};
@@ -84,10 +84,13 @@ async fn write_on<S: AsyncRead + AsyncWrite + Unpin>(sink: &mut Sink<S>, exchang
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut acknowledge_at: Option<Instant> = None;
     let mut is_flushed = true;
+    // The library copies a frame behind others and lets go of it, so that the next one is made in the same memory, which the processor has at hand.
+    let mut made = BytesMut::new();
     loop {
         match exchange.next() {
             Next::Frame(frame) => {
-                within(limit, sink.feed(Message::Binary(frame))).await?;
+                frame.put(&mut made);
+                within(limit, sink.feed(Message::Binary(made.split().freeze()))).await?;
                 is_flushed = false;
                 continue;
             }

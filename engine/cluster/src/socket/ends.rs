@@ -109,7 +109,7 @@ async fn fill_rows(exchange: &Exchange, encoder: &mut Encoder, mut header: DataH
             // Rows too large to travel (one value of 64 MiB) are counted with those that were let go.
             Err(_) => {
                 add_dropped(&mut header, rows);
-                encoder.data(&header, &[]).map_err(Over::fault)?
+                encoder.data(&header, &Bytes::new()).map_err(Over::fault)?
             }
         };
         exchange.room().await;

@@ -4,10 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use millrace_state::planted::{self, Bug};
 use millrace_wire::resume::{Arrived, Inbox, Outbox, Window};
-use millrace_wire::{Decoded, Decoder, Frame, FrameKind, WireResult};
+use millrace_wire::{Decoded, Decoder, Frame, FrameKind, Outgoing, WireResult};
 use tokio::sync::Notify;
 
 use super::Close;
@@ -48,7 +47,7 @@ struct State {
 /// What to write next.
 #[derive(Debug)]
 pub enum Next {
-    Frame(Bytes),
+    Frame(Outgoing),
     Acknowledgement(u64),
     Close(Close),
     /// Nothing now; whether something came that is to be acknowledged in a while.
@@ -91,7 +90,7 @@ impl Exchange {
         }
     }
 
-    pub fn push(&self, frames: Vec<Bytes>) {
+    pub fn push(&self, frames: Vec<Outgoing>) {
         let mut state = self.state();
         for frame in frames {
             state.outbox.push(frame);
