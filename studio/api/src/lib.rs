@@ -54,5 +54,5 @@ pub use message::{
 pub use rows::{RowsFrame, RowsPage, RowsSubject};
 pub use run::{
     Alert, AlertStanding, AlertTold, Bottleneck, Checkpoint, CheckpointOutcome, Differs, EdgeFigures, Figures, NodeFigures, Notice,
-    Reconnecting, RunChange, RunInfo, RunPhase, Savepoint, Skew, WaitedFor, Webhook,
+    Reconnecting, RunChange, RunInfo, RunPhase, RunUpgraded, Savepoint, Skew, UpgradeLook, WaitedFor, Webhook,
 };

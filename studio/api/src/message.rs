@@ -13,7 +13,7 @@ use crate::document::{Column, Conflict, Document, Finding, TextDiff};
 use crate::edit::Edit;
 use crate::home::{Directory, Home, Target};
 use crate::rows::RowsPage;
-use crate::run::{AlertTold, Figures, Notice, RunInfo, Savepoint};
+use crate::run::{AlertTold, Figures, Notice, RunInfo, Savepoint, UpgradeLook};
 
 /// The protocol's version. Screens and studio are built together; a page left open from an earlier release is told to reload.
 pub const API_VERSION: u32 = 1;
@@ -134,6 +134,18 @@ pub enum Request {
         parallelism: Option<u32>,
         #[serde(default)]
         nodes: BTreeMap<String, u32>,
+    },
+    /// What the run would keep of its state if it went on as the text stands. `Done` says that it was asked for; an `Upgrade` event tells.
+    LookAtUpgrade,
+    /// Has the run go on as the text stands, with its state. `Done` says that it was asked for; the run and a notice tell what came of it.
+    Upgrade {
+        /// Also where not all of the state can be kept.
+        allow_state_loss: bool,
+    },
+    /// Takes the newest upgrade of the run back. `Done` says that it was asked for; a `WouldRewind` event tells what sinks have shown since, unless
+    /// that may be taken back.
+    RollBack {
+        allow: bool,
     },
     /// Takes a savepoint of the run under that name. `Done` says that it was asked for; a notice tells when it is there.
     Savepoint {
@@ -277,6 +289,12 @@ pub enum Event {
     /// To screens that watch that target.
     Cluster(Cluster),
     Alert(AlertTold),
+    /// Answers `LookAtUpgrade`.
+    Upgrade(UpgradeLook),
+    /// Why the run was not rolled back: what would be taken back with it.
+    WouldRewind {
+        why: String,
+    },
     /// Something to say that belongs to no request.
     Toast {
         severity: Severity,

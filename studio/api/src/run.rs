@@ -46,6 +46,32 @@ pub struct RunInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub differs: Option<Differs>,
+    /// The upgrade that can be taken back; none where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub upgraded: Option<RunUpgraded>,
+}
+
+/// An upgrade of the run while it was under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct RunUpgraded {
+    pub at_ms: f64,
+    /// What the state before it is kept as.
+    pub savepoint: String,
+}
+
+/// What becomes of a run's state where it goes on as the text stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, TS)]
+pub struct UpgradeLook {
+    /// Nodes that go on with what they hold.
+    pub kept: Vec<String>,
+    /// Nodes that begin with nothing.
+    pub new: Vec<String>,
+    /// What cannot be kept, and why.
+    pub lost: Vec<String>,
+    pub notes: Vec<String>,
+    /// Why it cannot be done at all; none if it can.
+    pub refused: Vec<Finding>,
 }
 
 /// A connection that was dropped and is being made again.

@@ -15,7 +15,7 @@ use super::rows;
 const MAX_ROWS: usize = 200_000;
 
 /// A dashboard's `plot` field.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Plot {
     x: String,
     y: String,
@@ -80,6 +80,11 @@ impl ChartBuffer {
 
     pub fn node(&self) -> &str {
         &self.node
+    }
+
+    /// Whether both show the same columns in the same way.
+    pub fn draws_as(&self, other: &ChartBuffer) -> bool {
+        (&self.plot, &self.x, &self.y) == (&other.plot, &other.x, &other.y)
     }
 
     /// Where the points end: what a reader that has everything has come to.

@@ -5,14 +5,15 @@ pub mod figures;
 pub mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_engine::cluster::{Contact, DataItem, DataPayload, EngineClient};
 use millrace_engine::model::file::{changed_nodes, diff};
-use millrace_engine::model::{AlertDecl, Diagnostic, NodeId, Pipeline, PortRef};
+use millrace_engine::model::{AlertDecl, Diagnostic, NodeId, Pipeline, PortRef, Schema};
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::{DataHeader, Event, JobId};
-use millrace_studio_api::{AlertTold, ChartInfo, Differs, Figures, Finding, Reconnecting, RunInfo, RunPhase};
+use millrace_studio_api::{AlertTold, ChartInfo, Differs, Figures, Finding, Reconnecting, RunInfo, RunPhase, RunUpgraded, UpgradeLook};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::document::Look;
@@ -48,6 +49,47 @@ pub enum Told {
     NotChanged {
         why: String,
     },
+    /// What the run would keep as another pipeline.
+    UpgradeSeen(UpgradeLook),
+    /// It goes on as another pipeline.
+    Upgraded {
+        version: Box<Version>,
+        savepoint: Option<String>,
+    },
+    /// The newest upgrade was taken back.
+    RolledBack,
+    /// It was not: rows that were shown since would be taken back with it.
+    WouldRewind {
+        why: String,
+    },
+}
+
+/// What runs: a text, and what was seen in it.
+#[derive(Debug, Clone, Default)]
+pub struct Version {
+    pub text: String,
+    pub pipeline: Pipeline,
+    /// What flows into each node.
+    inputs: BTreeMap<NodeId, Arc<Schema>>,
+}
+
+impl Version {
+    pub fn new(text: String, look: &Look) -> Version {
+        Version { text, pipeline: look.pipeline.clone().unwrap_or_default(), inputs: look.inputs.clone() }
+    }
+
+    /// Its charts, without a row. `stream` tells their points from those of another run.
+    fn charts(&self, stream: u32) -> BTreeMap<String, ChartBuffer> {
+        let dashboards = self.pipeline.nodes.iter().filter(|node| node.kind == "dashboard");
+        let charts = dashboards.filter_map(|node| ChartBuffer::new(node, self.inputs.get(&node.id)?, stream));
+        charts.map(|chart| (chart.node().to_owned(), chart)).collect()
+    }
+}
+
+/// What ran before an upgrade, and what that can be taken back to.
+struct Before {
+    version: Version,
+    upgraded: RunUpgraded,
 }
 
 /// A client without its insides, so that [`Told`] can be printed.
@@ -71,9 +113,9 @@ pub struct Run {
     pub number: u32,
     pub target: String,
     pub replay: bool,
-    /// What runs.
-    pub text: String,
-    pub pipeline: Pipeline,
+    pub version: Version,
+    /// What it was before each upgrade that can be taken back, the oldest first.
+    before: Vec<Before>,
     pub charts: BTreeMap<String, ChartBuffer>,
     pub figures: Option<Figures>,
     pub phase: RunPhase,
@@ -92,18 +134,14 @@ pub struct Run {
 
 impl Run {
     pub fn new(number: u32, target: String, replay: bool, text: String, look: &Look, now_ms: f64) -> Run {
-        let pipeline = look.pipeline.clone().unwrap_or_default();
-        let dashboards = pipeline.nodes.iter().filter(|node| node.kind == "dashboard");
-        let charts = dashboards
-            .filter_map(|node| ChartBuffer::new(node, look.inputs.get(&node.id)?, number))
-            .map(|chart| (chart.node().to_owned(), chart))
-            .collect();
+        let version = Version::new(text, look);
+        let charts = version.charts(number);
         Run {
             number,
             target,
             replay,
-            text,
-            pipeline,
+            version,
+            before: Vec::new(),
             charts,
             figures: None,
             phase: RunPhase::Starting,
@@ -136,18 +174,48 @@ impl Run {
             reconnecting: self.reconnecting.clone(),
             reconnects: self.reconnects(),
             cause: self.cause.clone(),
-            kept: self.pipeline.settings.checkpoint_every.is_some(),
+            kept: self.version.pipeline.settings.checkpoint_every.is_some(),
             sample: self.sample.clone(),
             differs: self.differs(text),
+            upgraded: self.before.last().map(|before| before.upgraded.clone()),
         }
+    }
+
+    /// It goes on as another version. Gives the charts that begin anew with it: a chart that is what it was goes on.
+    pub fn upgraded(&mut self, version: Version, savepoint: Option<String>, now_ms: f64) -> Vec<NodeId> {
+        let before = std::mem::replace(&mut self.version, version);
+        if let Some(savepoint) = savepoint {
+            self.before.push(Before { version: before, upgraded: RunUpgraded { at_ms: now_ms, savepoint } });
+        }
+        self.draw_anew()
+    }
+
+    /// It is again what it was before the newest upgrade. Gives the charts that begin anew with it.
+    pub fn rolled_back(&mut self) -> Vec<NodeId> {
+        if let Some(before) = self.before.pop() {
+            self.version = before.version;
+        }
+        self.draw_anew()
+    }
+
+    fn draw_anew(&mut self) -> Vec<NodeId> {
+        let mut old = std::mem::replace(&mut self.charts, self.version.charts(self.number));
+        let mut new = Vec::new();
+        for (name, chart) in &mut self.charts {
+            match old.remove(name) {
+                Some(kept) if kept.draws_as(chart) => *chart = kept,
+                _ => new.push(NodeId::new(name.as_str())),
+            }
+        }
+        new
     }
 
     /// How the document differs from what runs.
     fn differs(&self, text: &str) -> Option<Differs> {
-        if text == self.text {
+        if text == self.version.text {
             return None;
         }
-        let changes = diff(&self.text, text).ok()?;
+        let changes = diff(&self.version.text, text).ok()?;
         let nodes: BTreeSet<NodeId> = changed_nodes(&changes);
         (!changes.is_empty()).then(|| Differs { changes: changes.len() as u32, nodes: nodes.iter().map(ToString::to_string).collect() })
     }
@@ -201,15 +269,15 @@ impl Run {
         let view = self.client.as_ref()?.view(self.job?)?;
         let seen = view.borrow().figures.clone()?;
         self.last_heard_ms = Some(now_ms - seen.age().as_secs_f64() * 1e3);
-        self.figures = Some(self.rates.look(self.number, now_ms, &seen.figures, &self.pipeline, machine));
+        self.figures = Some(self.rates.look(self.number, now_ms, &seen.figures, &self.version.pipeline, machine));
         self.figures.as_ref()
     }
 
     /// An alert that has begun to fire, or is over.
     pub fn alert_told(&self, name: &str, firing: bool, message: &str) -> AlertTold {
         let is_meant = |alert: &&AlertDecl| alert.name == name;
-        let desktop = self.pipeline.alerts.iter().find(is_meant).is_some_and(|alert| alert.desktop);
-        let pipeline = self.pipeline.settings.name.clone();
+        let desktop = self.version.pipeline.alerts.iter().find(is_meant).is_some_and(|alert| alert.desktop);
+        let pipeline = self.version.pipeline.settings.name.clone();
         AlertTold { name: name.to_owned(), firing, message: message.to_owned(), pipeline, desktop }
     }
 
@@ -225,7 +293,7 @@ impl Run {
 
     /// What stands around the charts, in the file's order.
     pub fn chart_infos(&self) -> Vec<ChartInfo> {
-        let in_order = self.pipeline.nodes.iter().filter_map(|node| self.charts.get(node.id.as_str()));
+        let in_order = self.version.pipeline.nodes.iter().filter_map(|node| self.charts.get(node.id.as_str()));
         let waits =
             |chart: &ChartBuffer| if chart.end() == 0 { self.figures.as_ref().and_then(|figures| figures.waits_for.clone()) } else { None };
         in_order.map(|chart| chart.info(waits(chart))).collect()

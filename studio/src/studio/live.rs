@@ -13,6 +13,7 @@ use millrace_studio_api::{ApiError, Event, Finding, RunPhase, Severity};
 use tokio::sync::mpsc;
 
 use super::savepoints::Begin;
+use super::upgrades::Changeable;
 use super::{Command, Studio, now_ms};
 use crate::document::{finding, findings};
 use crate::run::{Edge, EngineClientBox, FIGURES_EVERY, Run, TAP_ROWS, Told, follow, follow_data};
@@ -113,10 +114,11 @@ impl Studio {
             Told::Contact(contact) => self.contact(&contact),
             Told::Lost { why } => self.contact_lost(&why),
             Told::NoSavepoint { problem } => self.no_savepoint(&problem),
-            Told::NotChanged { why } => {
-                self.toast(Severity::Error, why.clone());
-                self.notice(now_ms(), Severity::Error, None, "rescaled", why, 1);
-            }
+            Told::NotChanged { why } => self.not_changed(why),
+            Told::UpgradeSeen(look) => self.upgrade_seen(look),
+            Told::Upgraded { version, savepoint } => self.upgraded(*version, savepoint).await,
+            Told::RolledBack => self.rolled_back().await,
+            Told::WouldRewind { why } => self.would_rewind(why),
         }
     }
 
@@ -179,7 +181,7 @@ impl Studio {
                     NoticeSeverity::Error => Severity::Error,
                 };
                 let told = notice.alert.as_deref().map(|alert| run.alert_told(alert, notice.kind == "alert_firing", &notice.message));
-                if notice.kind == "rescaled" {
+                if ["rescaled", "upgraded", "rolled_back"].contains(&notice.kind.as_str()) {
                     // Somebody waits for it, on whatever screen.
                     self.toast(severity, notice.message.clone());
                 }
@@ -199,7 +201,7 @@ impl Studio {
         if run.is_over() {
             return;
         }
-        let text = run.text.clone();
+        let text = run.version.text.clone();
         let number = run.number;
         match state {
             RunState::Failed => {
@@ -283,8 +285,7 @@ impl Studio {
 
     /// Fails its tasks as a crash would; its notices tell what comes of it.
     pub(super) fn kill_run(&self) -> Result<(), ApiError> {
-        let running = self.run.as_ref().filter(|run| run.phase == RunPhase::Running);
-        let (client, job) = running.and_then(|run| run.client.clone().zip(run.job)).ok_or_else(|| api_error("no_run", "nothing runs"))?;
+        let Changeable { client, job, .. } = self.changeable()?;
         tokio::spawn(async move {
             if let Err(error) = client.kill(job).await {
                 tracing::warn!(%error, "a run could not be killed");
@@ -295,9 +296,7 @@ impl Studio {
 
     /// Has it go on in other numbers of tasks. The answer is not waited for: its figures and notices tell, or why nothing came of it.
     pub(super) fn rescale_run(&self, scale: Scale) -> Result<(), ApiError> {
-        let running = self.run.as_ref().filter(|run| run.phase == RunPhase::Running);
-        let found = running.and_then(|run| Some((run.number, run.client.clone()?, run.job?)));
-        let (number, client, job) = found.ok_or_else(|| api_error("no_run", "nothing runs"))?;
+        let Changeable { number, client, job } = self.changeable()?;
         let commands = self.commands.clone();
         tokio::spawn(async move {
             let Err(error) = client.scale(job, scale).await else { return };
@@ -379,11 +378,6 @@ impl Studio {
                 let _ = client.tap(job, edge.from.clone(), edge.to.clone(), false, TAP_ROWS).await;
             }
         }
-    }
-
-    fn running(&self) -> Option<(EngineClient, JobId)> {
-        let run = self.run.as_ref().filter(|run| !run.is_over())?;
-        Some((run.client.clone()?, run.job?))
     }
 }
 

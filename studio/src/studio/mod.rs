@@ -6,6 +6,7 @@ mod files;
 mod live;
 mod requests;
 mod savepoints;
+mod upgrades;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

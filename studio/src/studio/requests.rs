@@ -45,6 +45,9 @@ impl Studio {
                 let nodes = nodes.into_iter().map(|(node, tasks)| (NodeId::new(node), tasks)).collect();
                 self.rescale_run(Scale { parallelism, nodes }).map(|()| Reply::Done)
             }
+            Request::LookAtUpgrade => self.look_at_upgrade().map(|()| Reply::Done),
+            Request::Upgrade { allow_state_loss } => self.upgrade_run(allow_state_loss).map(|()| Reply::Done),
+            Request::RollBack { allow } => self.roll_back_run(allow).map(|()| Reply::Done),
             Request::Savepoint { name } => self.take_savepoint(name).map(|()| Reply::Done),
             Request::Savepoints => self.savepoints().await.map(Reply::Savepoints),
             Request::RestoreFrom { name, allow } => self.restore_from(name, allow).await.map(|()| Reply::Done),
@@ -200,7 +203,7 @@ impl Studio {
     }
 
     fn diff_running(&mut self) -> Result<Reply, ApiError> {
-        let running = self.run.as_ref().map(|run| run.text.clone()).ok_or_else(|| api_error("no_run", "nothing runs"))?;
+        let running = self.run.as_ref().map(|run| run.version.text.clone()).ok_or_else(|| api_error("no_run", "nothing runs"))?;
         let document = self.opened()?;
         Ok(Reply::Diff(text_diff(&running, document.text(), ("running", "edited"))))
     }

@@ -2,7 +2,7 @@ import type { ReactElement } from 'react';
 
 import type { TextDiff } from '../generated/api';
 import { BINDINGS } from '../keys/keymap';
-import { leaveNow, openDialog, resolveConflict, restart, save } from '../store/actions';
+import { leaveNow, openDialog, resolveConflict, save } from '../store/actions';
 import type { Dialog as DialogState } from '../store/state';
 import { useStore } from '../store/store';
 import { en } from '../text/en';
@@ -11,6 +11,7 @@ import { DiffView } from './DiffView';
 import { FileDialog } from './FileDialog';
 import { FindDialog } from './FindDialog';
 import { TargetDialog } from './TargetDialog';
+import { RewindDialog, UpgradeDialog } from './UpgradeDialog';
 
 const close = (): void => openDialog(undefined);
 
@@ -32,7 +33,9 @@ function OneDialog({ dialog }: { dialog: DialogState }): ReactElement {
     case 'target':
       return <TargetDialog />;
     case 'diff':
-      return <RunningDiff diff={dialog.diff} />;
+      return <UpgradeDialog diff={dialog.diff} />;
+    case 'would_rewind':
+      return <RewindDialog why={dialog.why} />;
     case 'unsaved':
       return <UnsavedDialog then={dialog.then} />;
     case 'find':
@@ -63,24 +66,6 @@ function KeysDialog(): ReactElement {
           </section>
         ))}
       </div>
-    </Dialog>
-  );
-}
-
-function RunningDiff({ diff }: { diff: TextDiff }): ReactElement {
-  const foot = (
-    <>
-      <button type="button" className="button" onClick={close}>
-        {en.diff.close}
-      </button>
-      <button type="button" className="button primary" onClick={() => void restart()}>
-        {en.diff.restart}
-      </button>
-    </>
-  );
-  return (
-    <Dialog title={en.diff.title} wide onClose={close} foot={foot}>
-      <DiffView diff={diff} />
     </Dialog>
   );
 }

@@ -146,6 +146,16 @@ export class FakeStudio implements Adapter {
       case 'stop':
         this.phase('stopped');
         return done;
+      case 'look_at_upgrade':
+        queueMicrotask(() => this.tell({ event: 'upgrade', value: { kept: ['flights', 'hourly'], new: ['chart'], lost: [], notes: [], refused: [] } }));
+        return done;
+      case 'upgrade':
+        if (this.run !== null) {
+          const { differs: _, ...rest } = this.run;
+          this.run = { ...rest, upgraded: { at_ms: Date.now(), savepoint: 'before-upgrade-1' } };
+          this.tell({ event: 'run', value: this.run });
+        }
+        return done;
       case 'diff_running':
         return { reply: 'diff', value: DIFF };
       case 'savepoints':

@@ -278,14 +278,31 @@ export async function restart(): Promise<void> {
   await send({ ask: 'restart' });
 }
 
+/** Shows what differs, and asks the run what it would keep if it went on like that. */
 export async function diffRunning(): Promise<void> {
   try {
     const reply = await studio().askFor('diff', { ask: 'diff_running' });
+    setState({ upgrade: undefined });
     openDialog({ is: 'diff', diff: reply.value });
+    if (getState().run?.kept === true && getState().run?.phase === 'running') await send({ ask: 'look_at_upgrade' });
   } catch (error) {
     showError(error);
   }
 }
+
+/** Has the run go on as the text stands; a toast and the run tell what came of it. */
+export async function upgrade(allowStateLoss: boolean): Promise<void> {
+  openDialog(undefined);
+  await send({ ask: 'upgrade', allow_state_loss: allowStateLoss });
+}
+
+/** Takes the newest upgrade back; asks first where sinks have shown rows since. */
+export async function rollBack(allow: boolean): Promise<void> {
+  openDialog(undefined);
+  await send({ ask: 'roll_back', allow });
+}
+
+export const hideUpgrade = (at: number): void => setState({ upgradeHidden: at });
 
 export async function addTarget(address: string, token: string): Promise<string | undefined> {
   try {

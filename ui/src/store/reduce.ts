@@ -37,6 +37,10 @@ export function onEvent(state: State, event: Event): Change {
       return event.value.target === state.target ? { cluster: event.value } : {};
     case 'alert':
       return { toasts: addToast(state.toasts, event.value.firing ? 'warning' : 'info', alertWords(event.value)) };
+    case 'upgrade':
+      return { upgrade: event.value };
+    case 'would_rewind':
+      return { dialog: { is: 'would_rewind', why: event.value.why } };
     case 'toast':
       return { toasts: addToast(state.toasts, event.value.severity, event.value.message) };
   }

@@ -13,6 +13,7 @@ import type {
   Severity,
   Target,
   TextDiff,
+  UpgradeLook,
   Welcome,
 } from '../generated/api';
 
@@ -40,6 +41,7 @@ export type Dialog =
   | { is: 'save_as' }
   | { is: 'target' }
   | { is: 'diff'; diff: TextDiff }
+  | { is: 'would_rewind'; why: string }
   | { is: 'unsaved'; then: 'home' | 'new' | 'open' }
   | { is: 'find' };
 
@@ -68,6 +70,10 @@ export interface State {
   notices: readonly Notice[];
   charts: readonly ChartInfo[];
   conflict: Conflict | null;
+  /** What the run would keep as the text stands; undefined until it has said so. */
+  upgrade: UpgradeLook | undefined;
+  /** When the upgrade happened whose line over the canvas was hidden. */
+  upgradeHidden: number | undefined;
   targets: readonly Target[];
   target: string;
   /** The cluster at the target, where that is a node; nothing before it was told. */
@@ -118,6 +124,8 @@ export const initialState: State = {
   notices: [],
   charts: [],
   conflict: null,
+  upgrade: undefined,
+  upgradeHidden: undefined,
   targets: [],
   target: LOCAL,
   cluster: undefined,

@@ -1,12 +1,13 @@
-import { CircleAlert, Unplug } from 'lucide-react';
+import { CircleAlert, Unplug, X } from 'lucide-react';
 import type { ReactElement } from 'react';
 
 import { useNow } from '../../app/StatusBar';
-import { diffRunning, restart, revealLine, selectNode, showScreen } from '../../store/actions';
+import type { RunUpgraded } from '../../generated/api';
+import { diffRunning, hideUpgrade, restart, revealLine, rollBack, selectNode, showScreen } from '../../store/actions';
 import { isOver } from '../../store/select';
 import { useStore } from '../../store/store';
 import { en } from '../../text/en';
-import { closed } from '../../text/format';
+import { clock, closed } from '../../text/format';
 import { Words } from '../../text/Words';
 
 /** One line over the canvas that says what stands in the way, the gravest first. */
@@ -46,7 +47,8 @@ export function Strip(): ReactElement | null {
       </div>
     );
   }
-  if (run?.differs === undefined || isOver(run.phase)) return null;
+  if (run === null || isOver(run.phase)) return null;
+  if (run.differs === undefined) return run.upgraded === undefined ? null : <Upgraded upgraded={run.upgraded} />;
   return (
     <div className="strip" role="status">
       <span className="strip-text">
@@ -55,8 +57,36 @@ export function Strip(): ReactElement | null {
       <button type="button" className="link-button" onClick={() => void diffRunning()}>
         {en.strip.diff}
       </button>
+      <button
+        type="button"
+        className="link-button"
+        disabled={!run.kept || run.phase !== 'running'}
+        title={run.kept ? en.change.upgradeHelp : en.change.upgradeNotKept}
+        onClick={() => void diffRunning()}
+      >
+        {en.change.upgrade}
+      </button>
       <button type="button" className="link-button" onClick={() => void restart()}>
         {en.strip.restart}
+      </button>
+    </div>
+  );
+}
+
+/** What the run was before its upgrade can be had back. */
+function Upgraded({ upgraded }: { upgraded: RunUpgraded }): ReactElement | null {
+  const hidden = useStore((state) => state.upgradeHidden === upgraded.at_ms);
+  if (hidden) return null;
+  return (
+    <div className="strip" role="status" data-testid="upgraded">
+      <span className="strip-text">
+        <strong>{en.change.upgradedAt(clock(upgraded.at_ms))}</strong> <span className="mute">{en.change.savepoint(upgraded.savepoint)}</span>
+      </span>
+      <button type="button" className="link-button" onClick={() => void rollBack(false)}>
+        {en.change.rollBack}
+      </button>
+      <button type="button" className="icon-button" aria-label={en.change.hide} title={en.change.hide} onClick={() => hideUpgrade(upgraded.at_ms)}>
+        <X size={14} aria-hidden />
       </button>
     </div>
   );

@@ -1,0 +1,173 @@
+//! Another pipeline for the run that is under way: what it would keep, going over to it, and back.
+//!
+//! Neither answer is waited for: the studio would stand still as long as the run's tasks end and begin. What came of it is told as all that a run tells.
+
+use millrace_engine::cluster::{ClientError, EngineClient};
+use millrace_engine::model::NodeId;
+use millrace_engine::runtime::checkpoint::codes::COMMITTED_LATER;
+use millrace_engine::wire::change::StateKept;
+use millrace_engine::wire::message::{Deployment, JobId, RunOptions};
+use millrace_studio_api::{ApiError, Event, Finding, RunPhase, Severity, UpgradeLook};
+
+use super::{Command, Studio, now_ms};
+use crate::document::{finding, findings};
+use crate::run::{Run, Told, Version};
+use crate::session::api_error;
+
+/// A run that can be changed.
+pub(super) struct Changeable {
+    pub number: u32,
+    pub client: EngineClient,
+    pub job: JobId,
+}
+
+impl Studio {
+    pub(super) fn changeable(&self) -> Result<Changeable, ApiError> {
+        let running = self.run.as_ref().filter(|run| run.phase == RunPhase::Running);
+        let found = running.and_then(|run| Some(Changeable { number: run.number, client: run.client.clone()?, job: run.job? }));
+        found.ok_or_else(|| api_error("no_run", "nothing runs"))
+    }
+
+    /// Asks what the run would keep as the text stands.
+    pub(super) fn look_at_upgrade(&self) -> Result<(), ApiError> {
+        let Changeable { number, client, job } = self.changeable()?;
+        let deployment = self.deployment_now(RunOptions::default())?;
+        self.ask_of(number, move |text: String| async move {
+            let look = match client.upgrade(job, deployment.await, true).await {
+                Ok(upgraded) => outlook(upgraded.kept),
+                Err(error) => UpgradeLook { refused: refusals(&error, &text), ..UpgradeLook::default() },
+            };
+            Some(Told::UpgradeSeen(look))
+        })
+    }
+
+    /// Has the run go on as the text stands.
+    pub(super) fn upgrade_run(&self, allow_state_loss: bool) -> Result<(), ApiError> {
+        let Changeable { number, client, job } = self.changeable()?;
+        if !self.look.is_sound {
+            return Err(api_error("invalid", "the pipeline has errors: see Problems"));
+        }
+        let replay = self.run.as_ref().is_some_and(|run| run.replay);
+        let deployment = self.deployment_now(RunOptions { replay, allow_state_loss, ..RunOptions::default() })?;
+        let look = self.look.clone();
+        self.ask_of(number, move |text: String| async move {
+            Some(match client.upgrade(job, deployment.await, false).await {
+                Ok(upgraded) => Told::Upgraded { version: Box::new(Version::new(text, &look)), savepoint: upgraded.savepoint },
+                Err(error) => Told::NotChanged { why: format!("not upgraded: {}", first(refusals(&error, &text))) },
+            })
+        })
+    }
+
+    /// Takes the newest upgrade back.
+    pub(super) fn roll_back_run(&self, allow: bool) -> Result<(), ApiError> {
+        let Changeable { number, client, job } = self.changeable()?;
+        self.ask_of(number, move |text: String| async move {
+            Some(match client.roll_back(job, allow).await {
+                Ok(_) => Told::RolledBack,
+                Err(error) if !allow && error.code() == COMMITTED_LATER => Told::WouldRewind { why: first(refusals(&error, &text)) },
+                Err(error) => Told::NotChanged { why: format!("not rolled back: {}", first(refusals(&error, &text))) },
+            })
+        })
+    }
+
+    /// Asks in a task of its own, and hands on what came of it. The text is the document's at this moment.
+    fn ask_of<F>(&self, run: u32, ask: impl FnOnce(String) -> F + Send + 'static) -> Result<(), ApiError>
+    where
+        F: Future<Output = Option<Told>> + Send + 'static,
+    {
+        let text = self.document.as_ref().ok_or_else(|| api_error("not_open", "no pipeline is open"))?.text().to_owned();
+        let asked = ask(text);
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let Some(told) = asked.await else { return };
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.send(Command::Told { run, told }).await;
+            }
+        });
+        Ok(())
+    }
+
+    /// What the text is to run as, once its sources have been asked what they need of the environment.
+    fn deployment_now(&self, options: RunOptions) -> Result<impl Future<Output = Deployment> + Send + use<>, ApiError> {
+        let document = self.document.as_ref().ok_or_else(|| api_error("not_open", "no pipeline is open"))?;
+        let text = document.text().to_owned();
+        let name = document.path.as_ref().map_or_else(|| document.file_stem(), |path| path.display().to_string());
+        let (inspector, folder) = (self.options.inspector.clone(), self.folder());
+        Ok(async move {
+            let inspection = inspector.inspect(&text, Some(name.clone()), &folder, &[]).await;
+            Deployment { name, text, env: inspection.environment(), options }
+        })
+    }
+
+    pub(super) fn upgrade_seen(&mut self, look: UpgradeLook) {
+        self.tell(Event::Upgrade(look));
+    }
+
+    pub(super) fn would_rewind(&mut self, why: String) {
+        self.tell(Event::WouldRewind { why });
+    }
+
+    /// The run goes on as another version of its pipeline.
+    pub(super) async fn upgraded(&mut self, version: Version, savepoint: Option<String>) {
+        let Some(run) = &mut self.run else { return };
+        let charts = run.upgraded(version, savepoint, now_ms());
+        self.charts_changed(charts).await;
+    }
+
+    /// The run is again what it was before its newest upgrade.
+    pub(super) async fn rolled_back(&mut self) {
+        let Some(run) = &mut self.run else { return };
+        let charts = run.rolled_back();
+        self.charts_changed(charts).await;
+    }
+
+    /// Charts that are new are watched; screens that had one of that name begin it anew.
+    async fn charts_changed(&mut self, new: Vec<NodeId>) {
+        for ((_, node), come_to) in &mut self.watched {
+            if new.iter().any(|new| new.as_str() == node) {
+                *come_to = None;
+            }
+        }
+        if let Some((client, job)) = self.running() {
+            for node in new {
+                if let Err(error) = client.watch_results(job, node.clone(), true).await {
+                    self.toast(Severity::Error, format!("`{node}` cannot be watched: {error}"));
+                }
+            }
+        }
+        self.tell_run();
+        self.tell_charts();
+        self.charts_due = true;
+    }
+
+    pub(super) fn not_changed(&mut self, why: String) {
+        self.toast(Severity::Error, why.clone());
+        self.notice(now_ms(), Severity::Error, None, "change_refused", why, 1);
+    }
+
+    /// Its client and its number there, as long as it is not over.
+    pub(super) fn running(&self) -> Option<(EngineClient, JobId)> {
+        let run = self.run.as_ref().filter(|run| !Run::is_over(run))?;
+        Some((run.client.clone()?, run.job?))
+    }
+}
+
+fn outlook(StateKept { kept, new, lost, notes }: StateKept) -> UpgradeLook {
+    UpgradeLook { kept, new, lost, notes, refused: Vec::new() }
+}
+
+/// Why nothing was changed.
+fn refusals(error: &ClientError, text: &str) -> Vec<Finding> {
+    match error {
+        ClientError::Rejected { diagnostics } => {
+            let found: Vec<_> = diagnostics.items.iter().filter(|found| found.is_error()).cloned().collect();
+            findings(&found, text)
+        }
+        ClientError::Failed { diagnostic } => vec![finding(diagnostic, text)],
+        error => vec![finding(&millrace_engine::model::Diagnostic::error(error.code().to_owned(), error.to_string()), text)],
+    }
+}
+
+fn first(found: Vec<Finding>) -> String {
+    found.into_iter().next().map_or_else(|| "the run refused without a reason".to_owned(), |finding| finding.message)
+}
