@@ -144,6 +144,25 @@ fn a_node_that_leads_a_run_is_killed_and_another_goes_on_from_its_replica_to_the
 }
 
 #[test]
+fn a_node_that_was_stopped_and_wakes_finds_itself_deposed_and_the_rows_are_its_successors() {
+    let group = Group::start(SOON);
+    group.says(0, &["deploy", FILE, "--replay"]);
+    let before = group.under_way(0);
+    let from = deployment(&before)["node"].as_str().unwrap().to_owned();
+    group.nodes[0].signal("STOP");
+    let to = group.taken_over(1, &from, epoch(deployment(&before)));
+    assert_ne!(to, from);
+    // It wakes in the midst of an epoch, with tasks that know nothing of it.
+    group.nodes[0].signal("CONT");
+    group.until(0, "it leads nothing any more", |status| {
+        let is_over = |job: &Value| job["state"] != "running";
+        deployment(status)["node"] != from.as_str() && status["jobs"].as_array().is_none_or(|jobs| jobs.iter().all(is_over))
+    });
+    group.ends(1);
+    group.assert_as_without_faults();
+}
+
+#[test]
 fn a_terminal_is_told_how_to_follow_a_run_whose_node_is_gone_and_a_node_that_comes_back_leaves_it_where_it_is() {
     let mut group = Group::start(SOON);
     let running = group.on(0, &["run", FILE, "--replay"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
