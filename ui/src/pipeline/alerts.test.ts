@@ -21,7 +21,7 @@ test('what fires comes first, the longest before, and what nothing runs comes la
   const running = [alert('quiet', 'quiet', 1), alert('young', 'firing', 9), alert('old', 'firing', 3), alert('pending', 'pending', 2)];
   const shown = listed(running, [inFile('new'), inFile('quiet')]);
   expect(shown.map((one) => one.name)).toEqual(['old', 'young', 'pending', 'quiet', 'new']);
-  expect(shown.at(-1)).toMatchObject({ standing: 'unknown', rule: 'late above 1' });
+  expect(shown.at(-1)).toMatchObject({ standing: 'unknown', rule: 'late rows above 1' });
 });
 
 test('a threshold is a number where it is one, and else a text with its unit', () => {
@@ -45,5 +45,6 @@ test('findings of an alert are its own, by the names of its fields', () => {
 
 test('a rule is told as far as it is written', () => {
   expect(ruleWords({ figure: 'busy', node: 'hourly', above: '80%', for: '1m' })).toBe('busy of hourly above 80% for 1m');
+  expect(ruleWords({ figure: 'watermark_lag', above: '10m' })).toBe('watermark lag above 10m');
   expect(ruleWords({})).toBe('');
 });

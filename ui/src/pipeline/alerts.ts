@@ -1,5 +1,6 @@
 import { fieldsOf, type FieldInfo } from '../form/schema';
 import type { Alert, AlertStanding, Catalog, Finding, GraphAlert } from '../generated/api';
+import { en } from '../text/en';
 
 /** Fields that hold a threshold. */
 export const THRESHOLDS: readonly string[] = ['above', 'below', 'until'];
@@ -11,7 +12,7 @@ const ORDER: Record<Shown['standing'], number> = { firing: 0, pending: 1, quiet:
 /** The alerts of the run and of the file, those that fire first. */
 export function listed(running: readonly Alert[], file: readonly GraphAlert[]): Shown[] {
   const known = new Set(running.map((alert) => alert.name));
-  const shown: Shown[] = running.map((alert) => ({ name: alert.name, standing: alert.standing, rule: alert.rule, alert }));
+  const shown: Shown[] = running.map((alert) => ({ name: alert.name, standing: alert.standing, rule: named(alert.figure, alert.rule), alert }));
   const others = file.filter((alert) => !known.has(alert.name));
   return [...shown, ...others.map((alert): Shown => ({ name: alert.name, standing: 'unknown', rule: ruleWords(alert.fields), alert: undefined }))].sort(
     (a, b) => ORDER[a.standing] - ORDER[b.standing] || (a.alert?.since_ms ?? 0) - (b.alert?.since_ms ?? 0),
@@ -20,13 +21,16 @@ export function listed(running: readonly Alert[], file: readonly GraphAlert[]): 
 
 const asText = (value: unknown): string => (typeof value === 'string' || typeof value === 'number' ? String(value) : '');
 
-/** An alert of the file in words, as far as it is written: `late of hourly above 100`. */
+/** A rule with its figure as forms call it: `late of hourly above 100` is about late rows. */
+const named = (figure: string, rule: string): string => (rule.startsWith(figure) ? `${en.alerts.figures[figure] ?? figure}${rule.slice(figure.length)}` : rule);
+
+/** An alert of the file in words, as far as it is written: `late rows of hourly above 100`. */
 export function ruleWords(fields: Readonly<Record<string, unknown>>): string {
   const [figure, node] = [asText(fields['figure']), asText(fields['node'])];
   const parts = [figure, node === '' ? '' : `of ${node}`];
   for (const word of ['above', 'below', 'is'] as const) if (fields[word] !== undefined) parts.push(`${word} ${asText(fields[word])}`);
   if (fields['for'] !== undefined) parts.push(`for ${asText(fields['for'])}`);
-  return parts.filter((part) => part !== '').join(' ');
+  return named(figure, parts.filter((part) => part !== '').join(' '));
 }
 
 /** The findings of one alert, each by the field's own name. */
