@@ -519,16 +519,32 @@ pub enum DataHeader {
     InputFile { job: JobId, path: String, offset: u64, last: bool },
     /// A part of an output file, engine to asking side. It is complete, to be renamed into place, at `last`.
     OutputFile { job: JobId, path: String, offset: u64, last: bool },
-    /// An element of an edge between two members of a run, either way.
-    Edge { share: ShareId, edge: EdgeId },
-    /// So much of what came by an edge was taken, against the way of its elements.
-    Credit { share: ShareId, edge: EdgeId, bytes: u64 },
+    /// An element of an edge between two members of a run, either way. `raw`: how long it was before it was packed (LZ4, a block); 0 if it was not.
+    Edge {
+        share: ShareId,
+        edge: EdgeId,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        raw: u32,
+    },
+    /// So much of what came by an edge was taken, against the way of its elements. `hungry`: whether there was nothing to take at some time since the
+    /// last one; who says so can unpack what comes by that edge, and nothing is packed for others.
+    Credit {
+        share: ShareId,
+        edge: EdgeId,
+        bytes: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hungry: Option<bool>,
+    },
     /// What a member asks of the store that its leader keeps the run's state in, with a part of the bytes that belong to it.
     StoreCall { share: ShareId, call: u64, ask: StoreAsk, last: bool },
     /// The answer, with a part of its bytes.
     StoreAnswer { share: ShareId, call: u64, answer: StoreAnswer, last: bool },
     /// Nothing more comes of this job. [`Event::Ended`] travels on another socket: the asking side holds it back until it saw this.
     EndOfJob { job: JobId },
+}
+
+const fn is_zero(raw: &u32) -> bool {
+    *raw == 0
 }
 
 impl DataHeader {

@@ -111,7 +111,7 @@ async fn join(mut wanted: mpsc::Receiver<(u8, Socket)>) {
 /// Takes what comes by an edge.
 async fn take(session: Arc<Session>, number: u32) {
     let mut came = Came::default();
-    while let Some(bytes) = session.edges.receive(edge(number)).await {
+    while let Ok(Some(bytes)) = session.edges.receive(edge(number)).await {
         came.bytes += bytes.len() as u64;
         match bytes.first() {
             Some(&TIMED) => {

@@ -92,12 +92,12 @@ impl Session {
             let _ends = ends;
             while let Some(DataItem { header, payload }) = into.take().await {
                 match (header, payload) {
-                    (DataHeader::Edge { edge, .. }, DataPayload::Bytes(bytes)) => {
-                        if hearing.came(edge, bytes).is_err() {
+                    (DataHeader::Edge { edge, raw, .. }, DataPayload::Bytes(bytes)) => {
+                        if hearing.came(edge, bytes, raw).is_err() {
                             break;
                         }
                     }
-                    (DataHeader::Credit { edge, bytes, .. }, _) => hearing.granted(edge, bytes),
+                    (DataHeader::Credit { edge, bytes, hungry, .. }, _) => hearing.granted(edge, bytes, hungry),
                     _ => break,
                 }
             }

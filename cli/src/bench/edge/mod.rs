@@ -163,7 +163,7 @@ async fn send_for(session: &Session, number: u32, rows: &Bytes, until: Instant) 
 
 async fn ask(session: &Session, number: u32) -> anyhow::Result<Came> {
     session.edges.send(edge_of(number), message(LAST, 1)).await?;
-    let told = session.edges.receive(edge_of(number)).await.context("the other process is gone")?;
+    let told = session.edges.receive(edge_of(number)).await?.context("the other process is gone")?;
     Ok(serde_json::from_slice(&told)?)
 }
 

@@ -1,16 +1,20 @@
 //! Edges of a shared run over a session's data side, each with credit of its own: what a slow task has not taken yet fills its own edge's
-//! window at the other end and nothing else, so that one slow edge never stands in the way of another.
+//! window at the other end and nothing else, so that one slow edge never stands in the way of another. Where the way between two nodes is what holds
+//! an edge up, its messages are packed ([`super::packing`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millrace_runtime::share::{EdgeId, Edges, member_lost};
+use millrace_runtime::share::{EdgeId, Edges, foreign, member_lost};
 use millrace_runtime::{RunError, RunResult};
+use millrace_wire::codec::MAX_DATA_MESSAGE_BYTES;
 use millrace_wire::message::{DataHeader, ShareId};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use super::packing::{Packing, Travelling};
 use crate::data::{DataItem, DataPayload, DataQueue};
 use crate::link::bare;
 
@@ -37,10 +41,12 @@ struct State {
 /// What has come by an edge and was not taken.
 #[derive(Default)]
 struct Inbox {
-    waiting: VecDeque<Bytes>,
+    waiting: VecDeque<Travelling>,
     bytes: u64,
     /// What was taken and the peer was not told of.
     owed: u64,
+    /// Whether its taker found nothing since the peer was told last.
+    is_hungry: bool,
     arrived: Arc<Notify>,
 }
 
@@ -49,9 +55,11 @@ struct Inbox {
 struct Outbox {
     under_way: u64,
     room: Arc<Notify>,
+    /// None as long as the peer has not shown that it can unpack.
+    packing: Option<Packing>,
 }
 
-/// A peer that sends more than it has credit for.
+/// A peer that sends more than it has credit for, or more than a message may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overrun;
 
@@ -65,27 +73,30 @@ impl LinkEdges {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes have come by an edge. Never waits.
+    /// Bytes have come by an edge, of `raw` bytes before they were packed, if they were. Never waits.
     ///
     /// # Errors
-    /// If they are more than the peer had credit for: then it is no peer of ours.
-    pub fn came(&self, edge: EdgeId, bytes: Bytes) -> Result<(), Overrun> {
+    /// If they are more than the peer had credit for, or would be more than a message may have: then it is no peer of ours.
+    pub fn came(&self, edge: EdgeId, bytes: Bytes, raw: u32) -> Result<(), Overrun> {
         let mut state = self.state();
         let inbox = state.into.entry(edge).or_default();
-        if inbox.bytes >= WINDOW_BYTES {
+        if inbox.bytes >= WINDOW_BYTES || raw as usize > MAX_DATA_MESSAGE_BYTES {
             return Err(Overrun);
         }
         inbox.bytes += cost(&bytes);
-        inbox.waiting.push_back(bytes);
+        inbox.waiting.push_back(Travelling { bytes, raw });
         inbox.arrived.notify_one();
         Ok(())
     }
 
-    /// The peer has taken so much of what went by an edge.
-    pub fn granted(&self, edge: EdgeId, bytes: u64) {
+    /// The peer has taken so much of what went by an edge. `is_hungry`: whether it found nothing to take meanwhile, from a peer that can unpack.
+    pub fn granted(&self, edge: EdgeId, bytes: u64, is_hungry: Option<bool>) {
         let mut state = self.state();
         let outbox = state.out.entry(edge).or_default();
         outbox.under_way = outbox.under_way.saturating_sub(bytes);
+        if let Some(is_hungry) = is_hungry {
+            outbox.packing.get_or_insert_default().told(is_hungry);
+        }
         outbox.room.notify_one();
     }
 
@@ -115,22 +126,37 @@ impl LinkEdges {
         let mut state = self.state();
         let is_over = state.is_over;
         let inbox = state.into.entry(edge).or_default();
-        let Some(bytes) = inbox.waiting.pop_front() else {
+        let Some(taken) = inbox.waiting.pop_front() else {
+            inbox.is_hungry = true;
             return if is_over { Taken::Over } else { Taken::NotYet(inbox.arrived.clone()) };
         };
-        inbox.bytes = inbox.bytes.saturating_sub(cost(&bytes));
-        inbox.owed += cost(&bytes);
+        inbox.bytes = inbox.bytes.saturating_sub(cost(&taken.bytes));
+        inbox.owed += cost(&taken.bytes);
         if inbox.owed >= TOLD_BYTES {
+            let hungry = Some(std::mem::take(&mut inbox.is_hungry));
             // One for each quarter of a window that came: bounded as that is.
-            self.out.put(bare(DataHeader::Credit { share: self.share, edge, bytes: inbox.owed }));
+            self.out.put(bare(DataHeader::Credit { share: self.share, edge, bytes: inbox.owed, hungry }));
             inbox.owed = 0;
         }
-        Taken::Bytes(bytes)
+        Taken::Message(taken)
+    }
+
+    fn packs(&self, edge: EdgeId) -> bool {
+        let state = self.state();
+        state.out.get(&edge).and_then(|outbox| outbox.packing.as_ref()).is_some_and(Packing::is_on)
+    }
+
+    /// A message has its credit; it waited for that or did not.
+    fn measure(&self, edge: EdgeId, raw_bytes: u64, has_waited: bool) {
+        let mut state = self.state();
+        if let Some(packing) = state.out.get_mut(&edge).and_then(|outbox| outbox.packing.as_mut()) {
+            packing.sent(raw_bytes, has_waited, Instant::now());
+        }
     }
 }
 
 enum Taken {
-    Bytes(Bytes),
+    Message(Travelling),
     /// With what tells of more.
     NotYet(Arc<Notify>),
     Over,
@@ -148,19 +174,25 @@ fn gone() -> RunError {
 #[async_trait]
 impl Edges for LinkEdges {
     async fn send(&self, edge: EdgeId, bytes: Bytes) -> RunResult<()> {
-        while let Some(room) = self.take_credit(edge, cost(&bytes))? {
+        let message = if self.packs(edge) { Travelling::packed(bytes) } else { Travelling::plain(bytes) };
+        let mut has_waited = false;
+        while let Some(room) = self.take_credit(edge, cost(&message.bytes))? {
+            has_waited = true;
             room.notified().await;
         }
-        let header = DataHeader::Edge { share: self.share, edge };
-        if self.out.send(DataItem { header, payload: DataPayload::Bytes(bytes) }).await { Ok(()) } else { Err(gone()) }
+        self.measure(edge, message.raw_bytes(), has_waited);
+        let header = DataHeader::Edge { share: self.share, edge, raw: message.raw };
+        if self.out.send(DataItem { header, payload: DataPayload::Bytes(message.bytes) }).await { Ok(()) } else { Err(gone()) }
     }
 
-    async fn receive(&self, edge: EdgeId) -> Option<Bytes> {
+    async fn receive(&self, edge: EdgeId) -> RunResult<Option<Bytes>> {
         loop {
             match self.take(edge) {
-                Taken::Bytes(bytes) => return Some(bytes),
+                Taken::Message(message) => {
+                    return message.unpacked().map(Some).map_err(|why| foreign(&format!("it cannot be unpacked: {why}")));
+                }
                 Taken::NotYet(arrived) => arrived.notified().await,
-                Taken::Over => return None,
+                Taken::Over => return Ok(None),
             }
         }
     }

@@ -23,8 +23,8 @@ impl Leading {
     /// Something has come on the data side. False if it is nothing that a member sends.
     pub fn came(&self, header: DataHeader, bytes: Bytes) -> bool {
         match (header, &self.store) {
-            (DataHeader::Edge { edge, .. }, _) => return self.edges.came(edge, bytes).is_ok(),
-            (DataHeader::Credit { edge, bytes, .. }, _) => self.edges.granted(edge, bytes),
+            (DataHeader::Edge { edge, raw, .. }, _) => return self.edges.came(edge, bytes, raw).is_ok(),
+            (DataHeader::Credit { edge, bytes, hungry, .. }, _) => self.edges.granted(edge, bytes, hungry),
             (DataHeader::StoreCall { call, ask, last, .. }, Some(store)) => return store.called(call, ask, &bytes, last),
             _ => return false,
         }

@@ -7,6 +7,7 @@ mod crew;
 mod edges;
 mod enlist;
 mod leading;
+mod packing;
 mod store;
 mod taking;
 

@@ -77,8 +77,8 @@ impl Taking {
     /// Something has come on the data side. False if it is nothing that a leader sends.
     pub fn came(&self, header: DataHeader, bytes: Bytes) -> bool {
         match header {
-            DataHeader::Edge { edge, .. } => return self.edges.came(edge, bytes).is_ok(),
-            DataHeader::Credit { edge, bytes, .. } => self.edges.granted(edge, bytes),
+            DataHeader::Edge { edge, raw, .. } => return self.edges.came(edge, bytes, raw).is_ok(),
+            DataHeader::Credit { edge, bytes, hungry, .. } => self.edges.granted(edge, bytes, hungry),
             DataHeader::StoreAnswer { call, answer, last, .. } => self.store.answered(call, answer, &bytes, last),
             _ => return false,
         }

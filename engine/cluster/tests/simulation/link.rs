@@ -79,7 +79,7 @@ impl Side {
     }
 
     pub async fn note(&self, share: ShareId, bytes: Bytes) -> bool {
-        self.out.send(DataItem { header: DataHeader::Edge { share, edge: NOTES }, payload: DataPayload::Bytes(bytes) }).await
+        self.out.send(DataItem { header: DataHeader::Edge { share, edge: NOTES, raw: 0 }, payload: DataPayload::Bytes(bytes) }).await
     }
 
     /// The session is over at this end.
@@ -105,16 +105,16 @@ impl Side {
         loop {
             if let Decoded::Data(message) = self.exchange.delivery().await {
                 match message.header {
-                    DataHeader::Edge { share, edge: NOTES } => self.noted(share, message.payload, begin.as_ref()).await,
-                    DataHeader::Edge { share, edge } => {
+                    DataHeader::Edge { share, edge: NOTES, .. } => self.noted(share, message.payload, begin.as_ref()).await,
+                    DataHeader::Edge { share, edge, raw } => {
                         let edges = self.shares().get(&share).map(|share| share.edges.clone());
-                        if edges.is_some_and(|edges| edges.came(edge, message.payload).is_err()) {
+                        if edges.is_some_and(|edges| edges.came(edge, message.payload, raw).is_err()) {
                             net.judge.find("more comes by an edge than it has credit for".to_owned());
                         }
                     }
-                    DataHeader::Credit { share, edge, bytes } => {
+                    DataHeader::Credit { share, edge, bytes, hungry } => {
                         let edges = self.shares().get(&share).map(|share| share.edges.clone());
-                        edges.into_iter().for_each(|edges| edges.granted(edge, bytes));
+                        edges.into_iter().for_each(|edges| edges.granted(edge, bytes, hungry));
                     }
                     other => net.judge.find(format!("nobody sends {other:?}")),
                 }

@@ -171,7 +171,7 @@ fn between(shared: &Shared, placement: &Placement) -> Vec<(EdgeId, Member, Membe
 }
 
 async fn relay(edge: EdgeId, from: Arc<dyn Edges>, to: Arc<dyn Edges>) -> RunResult<()> {
-    while let Some(bytes) = from.receive(edge).await {
+    while let Some(bytes) = from.receive(edge).await? {
         to.send(edge, bytes).await?;
     }
     Ok(())

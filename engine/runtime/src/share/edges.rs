@@ -72,7 +72,7 @@ impl Incoming {
     /// Brings elements in, until the last one or until either end is gone. Room is waited for here, so that the other end waits as well.
     pub async fn pump(mut self, edges: Arc<dyn Edges>, clock: Arc<dyn Clock>) -> RunResult<()> {
         let (blocked, mut decoder) = (Stopwatch::default(), Decoder::default());
-        while let Some(bytes) = edges.receive(self.edge).await {
+        while let Some(bytes) = edges.receive(self.edge).await? {
             let element = decoder.decode(&bytes)?;
             let is_last = matches!(element, Element::End(_));
             match self.sender.send(element, &blocked, clock.as_ref()).await {

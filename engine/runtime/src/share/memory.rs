@@ -74,9 +74,9 @@ impl Edges for MemoryEdges {
         sender.send(bytes).await.map_err(|_| gone())
     }
 
-    async fn receive(&self, edge: EdgeId) -> Option<Bytes> {
+    async fn receive(&self, edge: EdgeId) -> RunResult<Option<Bytes>> {
         let reading = self.into.edge(edge).reading;
-        reading.lock().await.recv().await
+        Ok(reading.lock().await.recv().await)
     }
 }
 

@@ -41,6 +41,7 @@ pub use crate::job::member::{Part, take_part, told_every};
 pub use crate::telemetry::mirror::Mirror;
 pub use codes::{FOREIGN, MEMBER_LOST, member_lost};
 pub use memory::joined;
+pub use travel::foreign;
 
 /// What an attempt begins with at a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,8 +156,9 @@ pub trait Edges: Send + Sync {
     /// Sends the next bytes of an edge, once the other end has room for them. Fails if the other end is gone.
     async fn send(&self, edge: EdgeId, bytes: Bytes) -> RunResult<()>;
 
-    /// The next bytes of an edge; none if the other end is gone. One reader an edge. Dropping the future loses nothing.
-    async fn receive(&self, edge: EdgeId) -> Option<Bytes>;
+    /// The next bytes of an edge; none if the other end is gone. One reader an edge. Dropping the future loses nothing. Fails if what came is nothing
+    /// that the other end can have sent.
+    async fn receive(&self, edge: EdgeId) -> RunResult<Option<Bytes>>;
 }
 
 /// A member's side of an attempt, as its leader has it.

@@ -97,7 +97,8 @@ fn decode_bare(bytes: &[u8]) -> RunResult<Element> {
     }
 }
 
-fn foreign(why: &str) -> RunError {
+/// What came by an edge is nothing that another process of the run sends.
+pub fn foreign(why: &str) -> RunError {
     let message = format!("what came from another process is no element of an edge: {why}");
     RunError::State { code: codes::FOREIGN, message, help: "let all processes be of one release", retryable: false }
 }
