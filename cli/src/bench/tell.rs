@@ -173,6 +173,10 @@ impl Lines for Edge {
             line("one edge, TLS", rate(self.edge_tls_bytes_per_second, "that", self.edge_of_bare_tls)),
             line("a small batch", format!("p50 {}, p99 {}", milliseconds(self.one_way_p50_ms), milliseconds(self.one_way_p99_ms))),
             line("a small batch, TLS", format!("p99 {}", milliseconds(self.one_way_tls_p99_ms))),
+            line(
+                "rows over a slow network",
+                format!("{} through {}", bare(self.edge_slow_bytes_per_second), bare(self.slow_way_bytes_per_second)),
+            ),
         ]
     }
 }

@@ -1,8 +1,10 @@
 //! What an edge between two processes carries: a channel of an exchange whose other end is in another process, over a session as any run has
-//! it. Beside it, in the same run, a bare WebSocket that carries frames of the same size, and TLS around both.
+//! it. Beside it, in the same run, a bare WebSocket that carries frames of the same size, and TLS around both; and rows over a slow network, where they
+//! are packed.
 
 mod far;
 mod link;
+mod slow;
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use futures_util::future::try_join_all;
 use futures_util::{SinkExt, StreamExt};
 use millrace_engine::cluster::socket::Wire;
 use millrace_engine::cluster::trust::{Identity, JoinToken, Keyring, enrol, handshake, session_config};
+use millrace_engine::runtime::arrow_bridge::encode_ipc;
 use millrace_engine::runtime::share::Edges;
 use millrace_engine::wire::frame::MAX_DATA_FRAME_BYTES;
 use serde::Serialize;
@@ -24,16 +27,20 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::Setting;
+use super::bids::Bids;
+use super::prepared::Prepared;
 use super::process;
 use super::runner::Folder;
 pub use far::far;
 use link::{BARE, CONTROL, Came, DATA, LAST, ROWS, Session, TIMED, edge as edge_of, message, now_ns, web_socket};
+use slow::{SLOW_BYTES_PER_SECOND, SlowWay};
 
 const LOOPBACK: &str = "127.0.0.1:0";
 /// As many as the bench opens at once.
 const EDGES: u32 = 1_000;
 /// What a batch of 4,096 rows of eight numbers takes.
 const MESSAGE_BYTES: usize = 256 << 10;
+const BATCH_ROWS: u64 = 4096;
 /// A small batch.
 const SMALL_BYTES: usize = 1 << 10;
 const SMALL_EVERY: Duration = Duration::from_millis(1);
@@ -59,6 +66,10 @@ pub struct Edge {
     pub one_way_p50_ms: f64,
     pub one_way_p99_ms: f64,
     pub one_way_tls_p99_ms: f64,
+    /// What a slow network lets through, ..
+    pub slow_way_bytes_per_second: f64,
+    /// .. and how many bytes of rows (bids of Nexmark, as an edge carries them) come through it: more, where they are packed.
+    pub edge_slow_bytes_per_second: f64,
     pub load: [Option<f64>; 2],
 }
 
@@ -67,6 +78,7 @@ struct Far {
     _child: Child,
     plain: String,
     tls: String,
+    slow: SlowWay,
     identity: Identity,
 }
 
@@ -74,6 +86,7 @@ struct Far {
 enum Way {
     Plain,
     Tls,
+    Slow,
 }
 
 impl Far {
@@ -89,14 +102,19 @@ impl Far {
         let (plain, tls, token) = (next("plain").await?, next("tls").await?, next("token").await?);
         let token = JoinToken::parse(&token).context("the other process gave no token")?;
         let identity = enrol(&tls, &token, "bench", &Keyring::at(folder.path().join("near"))).await?;
-        Ok(Far { _child: child, plain, tls, identity })
+        let slow = SlowWay::to(plain.clone()).await?;
+        Ok(Far { _child: child, plain, tls, slow, identity })
     }
 
     async fn dial(&self, way: Way, purpose: u8) -> anyhow::Result<Wire> {
-        let stream = TcpStream::connect(if way == Way::Plain { &self.plain } else { &self.tls }).await?;
+        let stream = match way {
+            Way::Plain => TcpStream::connect(&self.plain).await?,
+            Way::Tls => TcpStream::connect(&self.tls).await?,
+            Way::Slow => TcpStream::connect(self.slow.address).await?,
+        };
         stream.set_nodelay(true)?;
         let mut wire = match way {
-            Way::Plain => Wire::Plain(stream),
+            Way::Plain | Way::Slow => Wire::Plain(stream),
             Way::Tls => {
                 let secured = handshake(stream, session_config(&self.identity, None)?).await?;
                 Wire::Tls(Box::new(secured.into()))
@@ -127,10 +145,9 @@ impl Far {
     }
 
     /// Bytes a second on so many edges together.
-    async fn edges(&self, way: Way, edges: u32, time: Duration) -> anyhow::Result<f64> {
-        let session = self.session(way).await?;
-        let (rows, begun) = (message(ROWS, MESSAGE_BYTES), Instant::now());
-        let sending = (0..edges).map(|number| send_for(&session, number, &rows, begun + time));
+    async fn edges(&self, way: Way, edges: u32, rows: &Bytes, time: Duration) -> anyhow::Result<f64> {
+        let (session, begun) = (self.session(way).await?, Instant::now());
+        let sending = (0..edges).map(|number| send_for(&session, number, rows, begun + time));
         let bytes: u64 = try_join_all(sending).await?.into_iter().sum();
         Ok(bytes as f64 / begun.elapsed().as_secs_f64())
     }
@@ -167,6 +184,12 @@ async fn ask(session: &Session, number: u32) -> anyhow::Result<Came> {
     Ok(serde_json::from_slice(&told)?)
 }
 
+/// Rows as an edge carries them.
+fn real_rows() -> anyhow::Result<Bytes> {
+    let batch = Bids::new(BATCH_ROWS, BATCH_ROWS, 1)?.batch(0)?;
+    Ok(Bytes::from([&[ROWS], encode_ipc(&batch)?.as_slice()].concat()))
+}
+
 fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN)
@@ -181,15 +204,16 @@ fn milliseconds_at(times: &[u64], part: f64) -> f64 {
 pub async fn edge(setting: &Setting) -> anyhow::Result<Edge> {
     let (load_before, folder) = (process::load(), Folder::new()?);
     let far = Far::start(&folder).await?;
-    let time = setting.seconds / 4;
+    let (time, rows) = (setting.seconds / 4, message(ROWS, MESSAGE_BYTES));
     let (mut bare, mut one, mut bare_tls, mut one_tls, mut many) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..setting.repeat {
         bare.push(far.bare(Way::Plain, time).await?);
-        one.push(far.edges(Way::Plain, 1, time).await?);
-        many.push(far.edges(Way::Plain, EDGES, time).await?);
+        one.push(far.edges(Way::Plain, 1, &rows, time).await?);
+        many.push(far.edges(Way::Plain, EDGES, &rows, time).await?);
         bare_tls.push(far.bare(Way::Tls, time).await?);
-        one_tls.push(far.edges(Way::Tls, 1, time).await?);
+        one_tls.push(far.edges(Way::Tls, 1, &rows, time).await?);
     }
+    let slow = far.edges(Way::Slow, 1, &real_rows()?, time).await?;
     let (times, times_tls) = (far.one_way(Way::Plain, time).await?, far.one_way(Way::Tls, time).await?);
     let (bare, one, bare_tls, one_tls, many) = (median(bare), median(one), median(bare_tls), median(one_tls), median(many));
     Ok(Edge {
@@ -207,6 +231,8 @@ pub async fn edge(setting: &Setting) -> anyhow::Result<Edge> {
         one_way_p50_ms: milliseconds_at(&times, 0.5),
         one_way_p99_ms: milliseconds_at(&times, 0.99),
         one_way_tls_p99_ms: milliseconds_at(&times_tls, 0.99),
+        slow_way_bytes_per_second: f64::from(SLOW_BYTES_PER_SECOND),
+        edge_slow_bytes_per_second: slow,
         load: [load_before, process::load()],
     })
 }
