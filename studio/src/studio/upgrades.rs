@@ -3,7 +3,7 @@
 //! Neither answer is waited for: the studio would stand still as long as the run's tasks end and begin. What came of it is told as all that a run tells.
 
 use millrace_engine::cluster::{ClientError, EngineClient};
-use millrace_engine::model::NodeId;
+use millrace_engine::model::{Diagnostic, NodeId};
 use millrace_engine::runtime::checkpoint::codes::COMMITTED_LATER;
 use millrace_engine::wire::change::StateKept;
 use millrace_engine::wire::message::{Deployment, JobId, RunOptions};
@@ -164,7 +164,11 @@ fn refusals(error: &ClientError, text: &str) -> Vec<Finding> {
             findings(&found, text)
         }
         ClientError::Failed { diagnostic } => vec![finding(diagnostic, text)],
-        error => vec![finding(&millrace_engine::model::Diagnostic::error(error.code().to_owned(), error.to_string()), text)],
+        error => {
+            let mut told = Diagnostic::error("", error.to_string());
+            told.code = error.code().to_owned().into();
+            vec![finding(&told, text)]
+        }
     }
 }
 

@@ -253,7 +253,7 @@ impl Link {
     async fn carry(&self, from: &Side, to: &Side, decoder: &mut Decoder, way: (usize, usize)) -> String {
         loop {
             let bytes = match from.exchange.next() {
-                Next::Frame(bytes) => bytes,
+                Next::Frame(frame) => frame.to_bytes(),
                 Next::Acknowledgement(wants) => Frame::acknowledgement(wants).encode().expect("it has no payload"),
                 Next::Close(_) => return "nobody closes".to_owned(),
                 Next::Nothing { unacknowledged } => {
