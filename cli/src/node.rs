@@ -68,6 +68,9 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
     };
     if let Some(control) = &control {
         engine.take_control(control.clone());
+        if let Some(guard) = &guard {
+            guard.take_group(control.group().clone());
+        }
     }
     tokio::select! {
         () = interrupted() => {}

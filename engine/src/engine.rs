@@ -77,6 +77,7 @@ impl Engine {
                 control: false,
                 changes: true,
                 shared: options.shared.iter().filter_map(|folder| folder.to_str().map(str::to_owned)).collect(),
+                admits: false,
             },
             limits: options.limits,
             run_folder: options.run_folder,

@@ -17,7 +17,7 @@ use millrace_wire::change::{Changed, SavepointTaken, Scale, Upgraded};
 use millrace_wire::cluster::Cluster;
 use millrace_wire::codes;
 use millrace_wire::message::{
-    Deployment, EngineDescription, Event, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId, SharedPlace, StopMode,
+    Certificate, Deployment, EngineDescription, Event, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId, SharedPlace, StopMode,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -259,6 +259,46 @@ impl EngineClient {
     pub async fn remove_deployment(&self, deployment: &str) -> Result<(), ClientError> {
         self.knows_groups().await?;
         self.done(Request::Remove { deployment: deployment.to_owned() }).await
+    }
+
+    /// Has the node make a join token that lets one in as a role, once, for so long. Whoever asks is an administrator, here and in what follows.
+    pub async fn invite(&self, role: &str, life: Duration) -> Result<String, ClientError> {
+        self.knows_admissions().await?;
+        match self.ask(Request::Invite { role: role.to_owned(), life_s: life.as_secs() }, None).await? {
+            Reply::Invited { token } => Ok(token.0),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Takes all certificates of a name back.
+    pub async fn revoke(&self, name: &str) -> Result<(), ClientError> {
+        self.knows_admissions().await?;
+        self.done(Request::Revoke { name: name.to_owned() }).await
+    }
+
+    /// All who have, or had, a certificate.
+    pub async fn certificates(&self) -> Result<Vec<Certificate>, ClientError> {
+        self.knows_admissions().await?;
+        match self.ask(Request::Certificates, None).await? {
+            Reply::Certificates { certificates } => Ok(certificates),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Has the control group do without a node that is gone for good.
+    pub async fn expel(&self, node: &str) -> Result<(), ClientError> {
+        self.knows_admissions().await?;
+        self.done(Request::Expel { node: node.to_owned() }).await
+    }
+
+    /// # Errors
+    /// If the engine is of the release before, which would end the session at such a request.
+    async fn knows_admissions(&self) -> Result<(), ClientError> {
+        if self.describe().await?.admits {
+            return Ok(());
+        }
+        let old = Diagnostic::error(codes::VERSION, "the node is of an earlier release, and is asked where its data lies");
+        Err(ClientError::failed(old.help("install the same release on both, or name its folder: --data DIR")))
     }
 
     /// # Errors

@@ -3,6 +3,7 @@
 //! A job belongs to the session that staged it; another one sees it in the list of all, may stop it, and nothing else. When a session ends,
 //! its jobs are aborted at once: nobody can take them up again, and the transport was patient before (see [`crate::socket`]).
 
+mod admissions;
 mod caller;
 pub(crate) mod files;
 mod job;
@@ -145,7 +146,7 @@ impl Shared {
         let mut health = self.options.vitals.health();
         health.shares = u32::try_from(Arc::strong_count(&self.share) - 1).unwrap_or(u32::MAX);
         let control = self.options.crew.control().is_some();
-        EngineDescription { health: Some(health), control, ..self.options.description.clone() }
+        EngineDescription { health: Some(health), control, admits: true, ..self.options.description.clone() }
     }
 
     /// A look at the nodes and the runs that this engine leads.

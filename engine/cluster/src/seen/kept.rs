@@ -129,6 +129,7 @@ mod tests {
             control: false,
             changes: true,
             shared: Vec::new(),
+            admits: false,
         };
         seen.look(&own, u64::MAX).timeline.unwrap().incidents
     }
