@@ -122,6 +122,11 @@ impl Engine {
         self.crew.seen().keep_in(path).await
     }
 
+    /// Has the nodes of a control group tell this one what they have seen, for as long as this is polled: each shows the same timeline. Never returns.
+    pub async fn share_timeline(&self, control: &ControlNode) {
+        millrace_cluster::seen::share(self.crew.seen(), control).await;
+    }
+
     /// The engine's control group looks like this now.
     pub fn control_changed(&self, look: &ControlLook) {
         self.crew.seen().control(look);

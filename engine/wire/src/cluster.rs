@@ -228,6 +228,25 @@ pub struct FaultTimeline {
     pub incidents: Vec<Incident>,
 }
 
+/// What one node of a control group has seen, as it tells it to the others and they to each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelinePage {
+    /// The node that has seen it, by its name.
+    pub by: String,
+    pub mark: PageMark,
+    /// The newest, oldest first.
+    pub incidents: Vec<Incident>,
+}
+
+/// How new a page is. Of one node the greater is the newer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PageMark {
+    /// Of the node's process: each start has a greater one.
+    pub incarnation: u64,
+    /// Grows with every change.
+    pub revision: u64,
+}
+
 /// A root cause, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {

@@ -10,7 +10,7 @@ use millrace_model::{Diagnostic, NodeId, PortRef, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Changed, SavepointTaken, Scale, Upgraded};
-use crate::cluster::{Cluster, Health};
+use crate::cluster::{Cluster, Health, PageMark, TimelinePage};
 use crate::figures::{JobFigures, RunState, Summary};
 
 /// The oldest protocol that this release speaks, which every peer must understand: a session of it ends with its connections.
@@ -267,6 +267,11 @@ pub enum Request {
     Expel {
         node: String,
     },
+    /// What a node of a control group has seen and heard of others, as far as it is newer than these pages, by the names of the nodes that told them. Reply:
+    /// `Timeline`. As with `Invite`, not every peer knows it.
+    Timeline {
+        known: BTreeMap<String, PageMark>,
+    },
 }
 
 /// What a node wants with a deployment's state at another one.
@@ -338,6 +343,11 @@ pub enum Reply {
     Certificates {
         certificates: Vec<Certificate>,
     },
+    Timeline {
+        /// The wall clock of whoever answers, microseconds since 1970.
+        at_us: i64,
+        pages: Vec<TimelinePage>,
+    },
 }
 
 /// A text that is shown on purpose, and to no log by accident.
@@ -379,7 +389,7 @@ pub struct EngineDescription {
     /// The folders that it shares with others, under the same paths: a project below one is run where it lies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<String>,
-    /// Whether it can be asked for tokens and certificates. A peer of the release before cannot.
+    /// Whether it can be asked for tokens and certificates, and for its pages of the fault timeline. A peer of the release before cannot.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub admits: bool,
 }

@@ -14,7 +14,7 @@ use millrace_runtime::files::Files;
 use millrace_runtime::share::{MemberOrder, MemberReport};
 use millrace_state::store::Store;
 use millrace_wire::change::{Changed, SavepointTaken, Scale, Upgraded};
-use millrace_wire::cluster::Cluster;
+use millrace_wire::cluster::{Cluster, PageMark, TimelinePage};
 use millrace_wire::codes;
 use millrace_wire::message::{
     Certificate, Deployment, EngineDescription, Event, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId, SharedPlace, StopMode,
@@ -281,6 +281,18 @@ impl EngineClient {
         self.knows_admissions().await?;
         match self.ask(Request::Certificates, None).await? {
             Reply::Certificates { certificates } => Ok(certificates),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// What a node of a control group has seen and heard of others, as far as it is newer than what is known; and the time that its clock tells. None
+    /// of a node of the release before.
+    pub(crate) async fn timeline(&self, known: BTreeMap<String, PageMark>) -> Result<Option<(i64, Vec<TimelinePage>)>, ClientError> {
+        if !self.describe().await?.admits {
+            return Ok(None);
+        }
+        match self.ask(Request::Timeline { known }, None).await? {
+            Reply::Timeline { at_us, pages } => Ok(Some((at_us, pages))),
             _ => Err(ClientError::UnexpectedReply),
         }
     }

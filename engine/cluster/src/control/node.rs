@@ -134,6 +134,11 @@ impl ControlNode {
         &self.group
     }
 
+    /// Of this process, as the group counts them: each start has a greater one. 0 before it has said that it is there.
+    pub fn incarnation(&self) -> u64 {
+        self.group.read(|agreed| agreed.members().get(&self.own.name).map_or(0, |member| member.generation.0))
+    }
+
     /// As the others know it.
     pub fn name(&self) -> &str {
         &self.own.name

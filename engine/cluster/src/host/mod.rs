@@ -20,9 +20,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use millrace_model::Diagnostic;
 use millrace_runtime::Clock;
-use millrace_wire::cluster::Cluster;
-use millrace_wire::message::{EngineDescription, JobId};
+use millrace_wire::cluster::{Cluster, PageMark};
+use millrace_wire::message::{EngineDescription, JobId, Reply};
 use tokio::sync::Semaphore;
 
 pub use caller::Caller;
@@ -147,6 +148,13 @@ impl Shared {
         health.shares = u32::try_from(Arc::strong_count(&self.share) - 1).unwrap_or(u32::MAX);
         let control = self.options.crew.control().is_some();
         EngineDescription { health: Some(health), control, admits: true, ..self.options.description.clone() }
+    }
+
+    /// What this node has seen and heard of others, for another node of its control group.
+    fn pages(&self, known: &BTreeMap<String, PageMark>) -> Result<Reply, Diagnostic> {
+        let control = keeper::control(self)?;
+        let (at_us, pages) = self.crew_seen().pages(control.name(), control.incarnation(), known);
+        Ok(Reply::Timeline { at_us, pages })
     }
 
     /// A look at the nodes and the runs that this engine leads.

@@ -44,6 +44,7 @@ pub fn noted(request: &Request) -> Option<Noted> {
         | Request::Cluster { .. }
         // Nodes among themselves, many a second; what it is about is in the group's own log.
         | Request::Consensus { .. }
+        | Request::Timeline { .. }
         | Request::Ping { .. }
         | Request::WatchFigures { .. }
         | Request::Tap { .. }

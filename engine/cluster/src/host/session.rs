@@ -294,6 +294,7 @@ impl Session {
         let answered = match request {
             Request::Describe => Ok(Reply::Description(self.host.describe())),
             Request::Cluster { known } => Ok(Reply::Cluster { cluster: Box::new(self.host.cluster(known)) }),
+            Request::Timeline { known } => self.host.pages(&known),
             Request::Ping { sent_us } => Ok(Reply::Pong { sent_us }),
             Request::Enlist { address, token, slots } => {
                 let session = self.clone();

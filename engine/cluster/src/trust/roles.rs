@@ -105,7 +105,7 @@ pub const fn need(request: &Request) -> Need {
         | Request::Remove { .. }
         | Request::Forget { .. } => Need::Operate,
         Request::Invite { .. } | Request::Revoke { .. } | Request::Certificates | Request::Expel { .. } => Need::Admin,
-        Request::Consensus { .. } | Request::Replica { .. } => Need::Node,
+        Request::Consensus { .. } | Request::Replica { .. } | Request::Timeline { .. } => Need::Node,
         Request::Enlist { .. } | Request::TakePart { .. } | Request::Order { .. } | Request::Dismiss { .. } => Need::Member,
     }
 }
