@@ -293,6 +293,8 @@ pub mod happenings {
     /// Tasks ended with the node that ran them.
     pub const TASKS_LOST: &str = "tasks_lost";
     pub const CHECKPOINT_FAILED: &str = "checkpoint_failed";
+    /// One took long, with how long each of its phases took.
+    pub const CHECKPOINT_SLOW: &str = "checkpoint_slow";
     /// A run begins again after a failure.
     pub const RESTARTED: &str = "restarted";
     /// A run goes on in other numbers of tasks, as somebody asked it to.

@@ -436,7 +436,7 @@ pub struct Notice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert: Option<String>,
     /// A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `window`, `failed`,
-    /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`, `rescaled`,
+    /// `resumed`, `restarted`, `checkpoint_failed`, `checkpoint_slow`, `savepoint`, `state_changed`, `rescaled`,
     /// `upgraded`, `rolled_back`, `change_refused`, `alert_firing`, `alert_resolved`, `alert_not_told`.
     pub kind: String,
     /// In words.

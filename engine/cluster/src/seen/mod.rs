@@ -26,7 +26,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use millrace_model::NodeId;
 use millrace_plan::{LEADER, Member, PhysicalPlan, Placement};
 use millrace_wire::cluster::happenings::{
-    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, FAILED, LEADER_CHANGED, NODE_JOINED, NODE_LOST, NODE_RESUMED,
+    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, CHECKPOINT_SLOW, FAILED, LEADER_CHANGED, NODE_JOINED, NODE_LOST, NODE_RESUMED,
     NODE_SUSPECTED, RESCALED, RESTARTED, ROLLED_BACK, RUNNING, TASKS_LOST, UPGRADED,
 };
 use millrace_wire::cluster::{
@@ -209,6 +209,7 @@ impl Seen {
         let kind = match notice.kind.as_str() {
             "restarted" => RESTARTED,
             "checkpoint_failed" => CHECKPOINT_FAILED,
+            "checkpoint_slow" => CHECKPOINT_SLOW,
             "failed" => FAILED,
             "rescaled" => RESCALED,
             "upgraded" => UPGRADED,

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use millrace_wire::cluster::happenings::{
-    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, FAILED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, RESTARTED, RUNNING,
+    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, CHECKPOINT_SLOW, FAILED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, RESTARTED, RUNNING,
     TASKS_LOST,
 };
 use millrace_wire::cluster::{Happening, Incident};
@@ -42,7 +42,7 @@ impl Timeline {
             }
             // It stands where the alert began: under what caused it, or by itself.
             ALERT_RESOLVED => self.note_resolved(what),
-            RESTARTED | FAILED | CHECKPOINT_FAILED | ALERT_FIRING => match self.incident_of_run(&what) {
+            RESTARTED | FAILED | CHECKPOINT_FAILED | CHECKPOINT_SLOW | ALERT_FIRING => match self.incident_of_run(&what) {
                 Some(incident) => {
                     incident.add(what);
                     self.revision += 1;
@@ -154,7 +154,7 @@ fn comes_of(other: &Incident, cause: &Incident) -> bool {
         (NODE_LOST, NODE_SUSPECTED) => {
             other.root.node == cause.root.node && !other.victims.iter().any(|victim| victim.kind == NODE_RESUMED)
         }
-        (NODE_LOST, RESTARTED | CHECKPOINT_FAILED | FAILED | ALERT_FIRING) => {
+        (NODE_LOST, RESTARTED | CHECKPOINT_FAILED | CHECKPOINT_SLOW | FAILED | ALERT_FIRING) => {
             is_near && cause.victims.iter().any(|victim| victim.job.is_some() && victim.job == other.root.job)
         }
         // Why the run begins again is why its checkpoint came to nothing.
