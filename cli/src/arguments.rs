@@ -34,10 +34,13 @@ pub enum Command {
     Savepoint(SavepointArguments),
     /// Runs pipelines for studios and terminals elsewhere.
     Node(NodeArguments),
-    /// Makes a join token of a cluster, where its first node keeps its data
+    /// Makes a join token of a cluster: as an administrator at any of its control nodes, or where one keeps its data
     Token(TokenArguments),
-    /// Takes somebody's certificates of a cluster back, where its first node keeps its data
+    /// Takes somebody's certificates of a cluster back, or lists who has any
     Revoke(RevokeArguments),
+    /// Changes which nodes are of a cluster's control group
+    #[command(subcommand)]
+    Control(ControlCommand),
     /// Has a control group keep a pipeline running, with no terminal: in a folder that its nodes share
     Deploy(DeployArguments),
     /// Lists what a control group keeps running, and where
@@ -311,12 +314,42 @@ pub struct TopArguments {
     pub node: LookArguments,
 }
 
+/// Which cluster, and how it is spoken to.
+#[derive(Debug, Args)]
+pub struct TrustPlace {
+    /// The --data of the first node, or of another that holds the authority's key, be it running or not
+    #[arg(long, value_name = "DIR", required_unless_present = "on", conflicts_with = "on")]
+    pub data: Option<PathBuf>,
+    /// A control node, asked as an administrator: wss://HOST:PORT, or ws://ADDRESS:PORT on this computer. Its token, or at the first time a join token, is
+    /// read from MILLRACE_TOKEN or --token-file
+    #[arg(long, value_name = "ADDRESS")]
+    pub on: Option<String>,
+    /// A file that holds the node's token
+    #[arg(long, value_name = "FILE", requires = "on")]
+    pub token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ControlCommand {
+    /// Has the group do without a node that is gone for good: one that follows votes in its place. Refused if the node answers, or where the others are
+    /// no majority
+    Remove(ControlRemoveArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ControlRemoveArguments {
+    /// Its name, as `millrace status` shows it
+    #[arg(value_name = "NODE")]
+    pub name: String,
+    #[command(flatten)]
+    pub node: LookArguments,
+}
+
 #[derive(Debug, Args)]
 pub struct TokenArguments {
-    /// The first node's --data
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
-    /// What it lets one do: view, operate, admin; node takes part in runs
+    #[command(flatten)]
+    pub place: TrustPlace,
+    /// What it lets one do: view, operate, admin; node takes part in runs, and control is a control node that may give certificates too
     #[arg(long, value_name = "ROLE", default_value = "node", value_parser = role)]
     pub role: Role,
     /// How long it serves, once
@@ -326,9 +359,8 @@ pub struct TokenArguments {
 
 #[derive(Debug, Args)]
 pub struct RevokeArguments {
-    /// The first node's --data
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    #[command(flatten)]
+    pub place: TrustPlace,
     /// Whose: a name that --list shows
     #[arg(required_unless_present = "list")]
     pub name: Option<String>,

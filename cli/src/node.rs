@@ -68,12 +68,16 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
     };
     if let Some(control) = &control {
         engine.take_control(control.clone());
+        if let Some(guard) = &guard {
+            guard.take_group(control.group().clone());
+        }
     }
     tokio::select! {
         () = interrupted() => {}
         () = take_part(&arguments, leader.as_ref(), &node, &address, guard.as_ref()) => {}
         () = agree(&engine, control.as_ref(), leader.as_ref()) => {}
         () = engine.keep_deployments() => {}
+        () = share_timeline(&engine, control.as_ref()) => {}
         () = stand_by(&arguments, control.as_ref(), leader.as_ref(), &address, guard.as_ref()) => {}
         () = tend(guard.as_ref(), leader.as_ref()) => {}
     }
@@ -221,6 +225,14 @@ async fn agree(engine: &Engine, control: Option<&ControlNode>, leader: Option<&L
         Happened::Trouble(error) => complain(format_args!("error[{}]: {error}; it is tried again", code(&error))),
     };
     control.keep(leader.map(|leader| leader.address.as_str()), told).await;
+}
+
+/// Never ends.
+async fn share_timeline(engine: &Engine, control: Option<&ControlNode>) {
+    match control {
+        Some(control) => engine.share_timeline(control).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Never ends, if there is nothing to take part in.

@@ -16,7 +16,8 @@ use crate::output::complain;
 use crate::run::grouped;
 
 /// Notices that tell what a run had to get over, what it goes on without, and its alerts.
-const TOLD: [&str; 6] = ["restarted", "checkpoint_failed", "state_changed", "alert_firing", "alert_resolved", "alert_not_told"];
+const TOLD: [&str; 7] =
+    ["restarted", "checkpoint_failed", "checkpoint_slow", "state_changed", "alert_firing", "alert_resolved", "alert_not_told"];
 
 /// What comes after the end of a run is not waited for any longer.
 const LAST_WORDS: Duration = Duration::from_secs(1);

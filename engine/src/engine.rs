@@ -77,6 +77,7 @@ impl Engine {
                 control: false,
                 changes: true,
                 shared: options.shared.iter().filter_map(|folder| folder.to_str().map(str::to_owned)).collect(),
+                admits: false,
             },
             limits: options.limits,
             run_folder: options.run_folder,
@@ -119,6 +120,11 @@ impl Engine {
     /// If the file can be neither read nor put aside.
     pub async fn keep_timeline(&self, path: PathBuf) -> io::Result<Keeping> {
         self.crew.seen().keep_in(path).await
+    }
+
+    /// Has the nodes of a control group tell this one what they have seen, for as long as this is polled: each shows the same timeline. Never returns.
+    pub async fn share_timeline(&self, control: &ControlNode) {
+        millrace_cluster::seen::share(self.crew.seen(), control).await;
     }
 
     /// The engine's control group looks like this now.

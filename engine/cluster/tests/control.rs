@@ -8,10 +8,12 @@ use common::group::{Member, three};
 use common::*;
 use millrace_cluster::control::RunLedger;
 use millrace_cluster::node::Token;
+use millrace_cluster::seen::{Seen, share};
 use millrace_runtime::ledger::Ledger;
 use millrace_state::checkpoint::RunId;
 use millrace_wire::figures::RunState;
 use serde_json::json;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,6 +84,44 @@ async fn where_most_of_a_group_is_gone_an_epoch_waits() {
     members[2].kill().await;
     let waiting = timeout(Duration::from_secs(4), ledger.complete(RunId(7), 2)).await;
     assert!(waiting.is_err(), "{waiting:?}");
+}
+
+/// What a node's timeline tells, in words.
+fn timeline(seen: &Seen) -> Vec<String> {
+    let incidents = seen.look(&description(), u64::MAX).timeline.unwrap_or_default().incidents;
+    incidents.into_iter().map(|incident| format!("{}: {}", incident.root.kind, incident.root.message)).collect()
+}
+
+fn sharing(member: &Member) -> JoinHandle<()> {
+    let (seen, control) = (member.seen.clone(), member.control.clone());
+    tokio::spawn(async move { share(&seen, &control).await })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_saw_outlives_it_at_those_that_heard_of_it_and_at_those_that_they_tell() {
+    let token = Token::random().unwrap();
+    let mut members = three(&token).await;
+    let told = |member: &Member| {
+        timeline(&member.seen).iter().any(|line| line.starts_with("node_lost: nobody listens") && line.ends_with("told by a"))
+    };
+    members[0].seen.told("node_lost", "ws://127.0.0.1:1", "nobody listens there any more");
+    // The third hears nothing of the first.
+    let (first, second) = (sharing(&members[0]), sharing(&members[1]));
+    let end = Instant::now() + Duration::from_secs(30);
+    while !told(&members[1]) {
+        assert!(Instant::now() < end, "{:?}", timeline(&members[1].seen));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    first.abort();
+    members[0].kill().await;
+    assert!(!told(&members[2]));
+    let third = sharing(&members[2]);
+    while !told(&members[2]) {
+        assert!(Instant::now() < end, "{:?}", timeline(&members[2].seen));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    second.abort();
+    third.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,9 @@ pub enum ControlError {
     /// Nobody leads, or whoever does reaches no majority. What was asked for may still come about, or not.
     #[error("the control group has no majority: {why}")]
     NoQuorum { why: String },
+    /// What is asked does not fit how the group is: asking again does not help.
+    #[error("{why}")]
+    Refused { why: String },
     /// The node is of no group yet.
     #[error("this node is of no control group yet")]
     NotInGroup,

@@ -21,7 +21,7 @@ use crate::look::GroupLook;
 use crate::machine::Machine;
 use crate::network::{Ask, Question, Told, Transport, Ways};
 use crate::place::Place;
-use crate::tend::promoted;
+use crate::tend::{promoted, without};
 use crate::time::{self, Moment, Task, sleep, timeout, timeout_at};
 
 /// How long whoever leads is waited for before it is looked anew who leads.
@@ -29,6 +29,9 @@ const FORWARD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a node calls no election that has moved, while it says so. Then it may be that nobody leads since most have moved.
 const QUIET_FOR: Duration = Duration::from_secs(5);
+
+/// A node that has answered within this time is there: its leader asks it ten times a second.
+const THERE_FOR: Duration = Duration::from_secs(2);
 
 /// From one try to the next.
 const AGAIN_AFTER: Duration = Duration::from_millis(40);
@@ -78,6 +81,7 @@ enum NotHere {
     Leads(Option<(NodeId, Peer)>),
     /// It may be tried again.
     Later(String),
+    Refused(String),
     Ended(ControlError),
 }
 
@@ -186,7 +190,7 @@ impl ControlGroup {
         match timeout(FORWARD_PATIENCE, self.admit_here(self.inner.id, own.clone())).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(NotHere::Ended(error))) => return Err(error),
-            Ok(Err(NotHere::Leads(_) | NotHere::Later(_))) | Err(_) => {}
+            Ok(Err(NotHere::Leads(_) | NotHere::Later(_) | NotHere::Refused(_))) | Err(_) => {}
         }
         let mut result = Err(ControlError::NotInGroup);
         for other in look.nodes.iter().filter(|node| node.id != self.inner.id) {
@@ -209,6 +213,7 @@ impl ControlGroup {
             match timeout_at(until, self.write_once(command.clone())).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(NotHere::Ended(error))) => return Err(error),
+                Ok(Err(NotHere::Refused(why))) => return Err(ControlError::Refused { why }),
                 Ok(Err(NotHere::Later(later))) => why = later,
                 Ok(Err(NotHere::Leads(_))) => {}
                 Err(_) => return Err(ControlError::NoQuorum { why }),
@@ -218,6 +223,63 @@ impl ControlGroup {
             }
             sleep(AGAIN_AFTER).await;
         }
+    }
+
+    /// Has the group do without a node that is gone for good: one that follows votes in its place, if there is any.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] if the node is there, or the group would lose its majority, with the numbers.
+    pub async fn expel(&self, name: &str) -> ControlResult<()> {
+        let until = Moment::now() + self.inner.settings.write_patience;
+        let mut why = "nobody leads it".to_owned();
+        while Moment::now() < until {
+            match timeout_at(until, self.expel_once(name)).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(NotHere::Ended(error))) => return Err(error),
+                Ok(Err(NotHere::Refused(why))) => return Err(ControlError::Refused { why }),
+                Ok(Err(NotHere::Later(later))) => why = later,
+                Ok(Err(NotHere::Leads(_))) => {}
+                Err(_) => break,
+            }
+            sleep(AGAIN_AFTER).await;
+        }
+        Err(ControlError::NoQuorum { why })
+    }
+
+    async fn expel_once(&self, name: &str) -> Result<(), NotHere> {
+        let (leader, peer) = match self.expel_here(name).await {
+            Err(NotHere::Leads(Some(leader))) => leader,
+            other => return other,
+        };
+        let question = Question { to: Some(leader), ask: Ask::Expel { name: name.to_owned() } };
+        // A change of who votes takes two rounds, and may wait for one that is under way.
+        match self.inner.transport.ask(&peer, question, FORWARD_PATIENCE * 2).await {
+            Ok(Told::Expelled) => Ok(()),
+            Ok(Told::Refused { why }) => Err(NotHere::Refused(why)),
+            Ok(Told::Failed { why }) => Err(NotHere::Later(why)),
+            Ok(Told::NotLeader { leader }) => Err(NotHere::Leads(leader)),
+            Ok(other) => Err(NotHere::Later(format!("{} answers something else: {other:?}", peer.address))),
+            Err(error) => Err(NotHere::Later(error.to_string())),
+        }
+    }
+
+    async fn expel_here(&self, name: &str) -> Result<(), NotHere> {
+        // One that leads since a moment ago has heard of nobody yet; whoever is there answers within it.
+        self.without(name)?;
+        sleep(THERE_FOR / 4).await;
+        let change = self.without(name)?;
+        self.inner.raft.change_membership(change, false).await.map(drop).map_err(not_here)
+    }
+
+    fn without(&self, name: &str) -> Result<ChangeMembers<NodeId, Peer>, NotHere> {
+        let metrics = self.inner.raft.metrics().borrow().clone();
+        if metrics.current_leader != Some(metrics.id) {
+            let leader = metrics.current_leader;
+            let peer = leader.and_then(|leader| metrics.membership_config.membership().get_node(&leader).cloned());
+            return Err(NotHere::Leads(leader.zip(peer)));
+        }
+        let answers = |peer: &Peer| self.inner.transport.heard(peer).is_some_and(|ago| ago < THERE_FOR);
+        without(&metrics, name, answers).map_err(NotHere::Refused)
     }
 
     async fn write_once(&self, command: Command) -> Result<Answer, NotHere> {
@@ -282,6 +344,7 @@ impl ControlGroup {
             Ask::Snapshot(piece) => self.snapshot(piece).await,
             Ask::Write(command) => self.write_here(command).await.map_or_else(told, Told::Written),
             Ask::Admit { id, peer } => self.admit_here(id, peer).await.map_or_else(told, |()| Told::Admitted),
+            Ask::Expel { name } => self.expel_here(&name).await.map_or_else(told, |()| Told::Expelled),
         }
     }
 
@@ -414,6 +477,7 @@ fn told(not_here: NotHere) -> Told {
     match not_here {
         NotHere::Leads(leader) => Told::NotLeader { leader },
         NotHere::Later(why) => Told::Failed { why },
+        NotHere::Refused(why) => Told::Refused { why },
         NotHere::Ended(error) => Told::Failed { why: error.to_string() },
     }
 }

@@ -30,6 +30,10 @@ pub enum Ask {
         id: NodeId,
         peer: Peer,
     },
+    /// A node is gone for good, as somebody says. Only the leader takes it.
+    Expel {
+        name: String,
+    },
 }
 
 /// A question, and whom it is for.
@@ -60,6 +64,12 @@ pub enum Told {
     Failed {
         why: String,
     },
+    /// The node is of the group no more.
+    Expelled,
+    /// It may not be done as the group is.
+    Refused {
+        why: String,
+    },
 }
 
 /// A node of the group did not answer.
@@ -75,6 +85,11 @@ pub struct NoAnswer {
 pub trait Transport: Send + Sync + 'static {
     /// Asks whoever listens at a node's address, and waits for so long.
     async fn ask(&self, peer: &Peer, question: Question, patience: Duration) -> Result<Told, NoAnswer>;
+
+    /// How long ago a node last answered; none if it never did, or nobody counts.
+    fn heard(&self, _peer: &Peer) -> Option<Duration> {
+        None
+    }
 }
 
 /// How soon a node that did not answer is asked again.

@@ -228,6 +228,25 @@ pub struct FaultTimeline {
     pub incidents: Vec<Incident>,
 }
 
+/// What one node of a control group has seen, as it tells it to the others and they to each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelinePage {
+    /// The node that has seen it, by its name.
+    pub by: String,
+    pub mark: PageMark,
+    /// The newest, oldest first.
+    pub incidents: Vec<Incident>,
+}
+
+/// How new a page is. Of one node the greater is the newer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PageMark {
+    /// Of the node's process: each start has a greater one.
+    pub incarnation: u64,
+    /// Grows with every change.
+    pub revision: u64,
+}
+
 /// A root cause, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -274,6 +293,8 @@ pub mod happenings {
     /// Tasks ended with the node that ran them.
     pub const TASKS_LOST: &str = "tasks_lost";
     pub const CHECKPOINT_FAILED: &str = "checkpoint_failed";
+    /// One took long, with how long each of its phases took.
+    pub const CHECKPOINT_SLOW: &str = "checkpoint_slow";
     /// A run begins again after a failure.
     pub const RESTARTED: &str = "restarted";
     /// A run goes on in other numbers of tasks, as somebody asked it to.

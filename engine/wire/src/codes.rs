@@ -56,5 +56,7 @@ pub const DEPLOYMENT: &str = "MR0653";
 pub const OTHER_FOLDER: &str = "MR0654";
 /// A deployment's newest epoch is not to be had.
 pub const NO_REPLICA: &str = "MR0655";
+/// What is asked of a node of the control group does not fit how the group is.
+pub const VOTER: &str = "MR0656";
 /// The engine's own fault.
 pub const BUG: &str = "MR0690";

@@ -4,12 +4,13 @@
 //! [`DataHeader`] plus a payload (a batch as it is in process, Arrow IPC at a socket).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use millrace_model::{Diagnostic, NodeId, PortRef, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Changed, SavepointTaken, Scale, Upgraded};
-use crate::cluster::{Cluster, Health};
+use crate::cluster::{Cluster, Health, PageMark, TimelinePage};
 use crate::figures::{JobFigures, RunState, Summary};
 
 /// The oldest protocol that this release speaks, which every peer must understand: a session of it ends with its connections.
@@ -250,6 +251,27 @@ pub enum Request {
     Ping {
         sent_us: u64,
     },
+    /// Makes a join token that lets one in as this role, once, for so long. Reply: `Invited`. A peer whose description does not tell that it keeps
+    /// certificates does not know this one and the next three, and would end the session.
+    Invite {
+        role: String,
+        life_s: u64,
+    },
+    /// Takes all certificates of a name back.
+    Revoke {
+        name: String,
+    },
+    /// Who has certificates. Reply: `Certificates`.
+    Certificates,
+    /// A node of the control group is gone for good: the group does without it, and another one votes in its place.
+    Expel {
+        node: String,
+    },
+    /// What a node of a control group has seen and heard of others, as far as it is newer than these pages, by the names of the nodes that told them. Reply:
+    /// `Timeline`. As with `Invite`, not every peer knows it.
+    Timeline {
+        known: BTreeMap<String, PageMark>,
+    },
 }
 
 /// What a node wants with a deployment's state at another one.
@@ -314,6 +336,39 @@ pub enum Reply {
     Deployed {
         deployment: String,
     },
+    /// A join token, to be shown once.
+    Invited {
+        token: Secret,
+    },
+    Certificates {
+        certificates: Vec<Certificate>,
+    },
+    Timeline {
+        /// The wall clock of whoever answers, microseconds since 1970.
+        at_us: i64,
+        pages: Vec<TimelinePage>,
+    },
+}
+
+/// A text that is shown on purpose, and to no log by accident.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Somebody who has, or had, a certificate of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    pub name: String,
+    pub role: String,
+    /// When the newest one ends, in seconds since 1970.
+    pub expires: u64,
+    pub revoked: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -334,6 +389,9 @@ pub struct EngineDescription {
     /// The folders that it shares with others, under the same paths: a project below one is run where it lies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<String>,
+    /// Whether it can be asked for tokens and certificates, and for its pages of the fault timeline. A peer of the release before cannot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub admits: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -378,7 +436,7 @@ pub struct Notice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert: Option<String>,
     /// A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `window`, `failed`,
-    /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`, `rescaled`,
+    /// `resumed`, `restarted`, `checkpoint_failed`, `checkpoint_slow`, `savepoint`, `state_changed`, `rescaled`,
     /// `upgraded`, `rolled_back`, `change_refused`, `alert_firing`, `alert_resolved`, `alert_not_told`.
     pub kind: String,
     /// In words.

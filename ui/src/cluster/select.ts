@@ -77,6 +77,7 @@ export function tone(kind: string): Tone {
     case 'node_suspected':
     case 'tasks_lost':
     case 'checkpoint_failed':
+    case 'checkpoint_slow':
     case 'restarted':
     case 'alert_firing':
       return 'warn';

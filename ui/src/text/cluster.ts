@@ -99,6 +99,7 @@ export const cluster = {
     node_lost: 'Node lost',
     tasks_lost: 'Tasks lost',
     checkpoint_failed: 'Checkpoint failed',
+    checkpoint_slow: 'Slow checkpoint',
     restarted: 'Restart',
     running: 'Runs again',
     failed: 'Run failed',

@@ -14,10 +14,10 @@ use millrace_runtime::files::Files;
 use millrace_runtime::share::{MemberOrder, MemberReport};
 use millrace_state::store::Store;
 use millrace_wire::change::{Changed, SavepointTaken, Scale, Upgraded};
-use millrace_wire::cluster::Cluster;
+use millrace_wire::cluster::{Cluster, PageMark, TimelinePage};
 use millrace_wire::codes;
 use millrace_wire::message::{
-    Deployment, EngineDescription, Event, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId, SharedPlace, StopMode,
+    Certificate, Deployment, EngineDescription, Event, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId, SharedPlace, StopMode,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -259,6 +259,58 @@ impl EngineClient {
     pub async fn remove_deployment(&self, deployment: &str) -> Result<(), ClientError> {
         self.knows_groups().await?;
         self.done(Request::Remove { deployment: deployment.to_owned() }).await
+    }
+
+    /// Has the node make a join token that lets one in as a role, once, for so long. Whoever asks is an administrator, here and in what follows.
+    pub async fn invite(&self, role: &str, life: Duration) -> Result<String, ClientError> {
+        self.knows_admissions().await?;
+        match self.ask(Request::Invite { role: role.to_owned(), life_s: life.as_secs() }, None).await? {
+            Reply::Invited { token } => Ok(token.0),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Takes all certificates of a name back.
+    pub async fn revoke(&self, name: &str) -> Result<(), ClientError> {
+        self.knows_admissions().await?;
+        self.done(Request::Revoke { name: name.to_owned() }).await
+    }
+
+    /// All who have, or had, a certificate.
+    pub async fn certificates(&self) -> Result<Vec<Certificate>, ClientError> {
+        self.knows_admissions().await?;
+        match self.ask(Request::Certificates, None).await? {
+            Reply::Certificates { certificates } => Ok(certificates),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// What a node of a control group has seen and heard of others, as far as it is newer than what is known; and the time that its clock tells. None
+    /// of a node of the release before.
+    pub(crate) async fn timeline(&self, known: BTreeMap<String, PageMark>) -> Result<Option<(i64, Vec<TimelinePage>)>, ClientError> {
+        if !self.describe().await?.admits {
+            return Ok(None);
+        }
+        match self.ask(Request::Timeline { known }, None).await? {
+            Reply::Timeline { at_us, pages } => Ok(Some((at_us, pages))),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Has the control group do without a node that is gone for good.
+    pub async fn expel(&self, node: &str) -> Result<(), ClientError> {
+        self.knows_admissions().await?;
+        self.done(Request::Expel { node: node.to_owned() }).await
+    }
+
+    /// # Errors
+    /// If the engine is of the release before, which would end the session at such a request.
+    async fn knows_admissions(&self) -> Result<(), ClientError> {
+        if self.describe().await?.admits {
+            return Ok(());
+        }
+        let old = Diagnostic::error(codes::VERSION, "the node is of an earlier release, and is asked where its data lies");
+        Err(ClientError::failed(old.help("install the same release on both, or name its folder: --data DIR")))
     }
 
     /// # Errors

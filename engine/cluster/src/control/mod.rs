@@ -25,6 +25,7 @@ pub const fn code(error: &ControlError) -> &'static str {
         ControlError::Io { .. } | ControlError::InUse { .. } | ControlError::Damaged { .. } | ControlError::Ended { .. } => {
             codes::CONTROL_LOG
         }
+        ControlError::Refused { .. } => codes::VOTER,
         ControlError::Settings { .. } => codes::BUG,
     }
 }

@@ -112,8 +112,31 @@ impl ControlNode {
         self.leaves.load(Ordering::Acquire)
     }
 
+    /// Has the group do without a node that is gone for good: another one votes in its place, if one follows.
+    ///
+    /// # Errors
+    /// If the node is there, or the group would lose its majority.
+    pub async fn expel(&self, name: &str) -> Result<(), ControlError> {
+        let listed =
+            self.group.read(|agreed| agreed.members().get(name).filter(|member| member.is_control).map(|member| member.generation));
+        let is_of_group = self.group.look().nodes.iter().any(|node| node.peer.name == name);
+        // Whoever asked before may not have come to the second step.
+        if is_of_group || listed.is_none() {
+            self.group.expel(name).await?;
+        }
+        if let Some(generation) = listed {
+            self.group.write(Command::Leave { name: name.to_owned(), generation }).await?;
+        }
+        Ok(())
+    }
+
     pub const fn group(&self) -> &ControlGroup {
         &self.group
+    }
+
+    /// Of this process, as the group counts them: each start has a greater one. 0 before it has said that it is there.
+    pub fn incarnation(&self) -> u64 {
+        self.group.read(|agreed| agreed.members().get(&self.own.name).map_or(0, |member| member.generation.0))
     }
 
     /// As the others know it.

@@ -107,4 +107,8 @@ impl Transport for Ways {
         }
         asked.map_err(|why| NoAnswer { address: peer.address.clone(), why })
     }
+
+    fn heard(&self, peer: &Peer) -> Option<Duration> {
+        Ways::heard(self, &peer.address).map(|at| at.elapsed())
+    }
 }

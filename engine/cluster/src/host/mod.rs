@@ -3,6 +3,7 @@
 //! A job belongs to the session that staged it; another one sees it in the list of all, may stop it, and nothing else. When a session ends,
 //! its jobs are aborted at once: nobody can take them up again, and the transport was patient before (see [`crate::socket`]).
 
+mod admissions;
 mod caller;
 pub(crate) mod files;
 mod job;
@@ -19,9 +20,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use millrace_model::Diagnostic;
 use millrace_runtime::Clock;
-use millrace_wire::cluster::Cluster;
-use millrace_wire::message::{EngineDescription, JobId};
+use millrace_wire::cluster::{Cluster, PageMark};
+use millrace_wire::message::{EngineDescription, JobId, Reply};
 use tokio::sync::Semaphore;
 
 pub use caller::Caller;
@@ -145,7 +147,14 @@ impl Shared {
         let mut health = self.options.vitals.health();
         health.shares = u32::try_from(Arc::strong_count(&self.share) - 1).unwrap_or(u32::MAX);
         let control = self.options.crew.control().is_some();
-        EngineDescription { health: Some(health), control, ..self.options.description.clone() }
+        EngineDescription { health: Some(health), control, admits: true, ..self.options.description.clone() }
+    }
+
+    /// What this node has seen and heard of others, for another node of its control group.
+    fn pages(&self, known: &BTreeMap<String, PageMark>) -> Result<Reply, Diagnostic> {
+        let control = keeper::control(self)?;
+        let (at_us, pages) = self.crew_seen().pages(control.name(), control.incarnation(), known);
+        Ok(Reply::Timeline { at_us, pages })
     }
 
     /// A look at the nodes and the runs that this engine leads.

@@ -36,10 +36,15 @@ pub fn noted(request: &Request) -> Option<Noted> {
         Request::Deploy { deployment } => ("deploy", short(&deployment.name)),
         Request::Remove { deployment } => ("remove", short(deployment)),
         Request::Replica { deployment, .. } => ("replica", short(deployment)),
+        Request::Invite { role, .. } => ("token", short(role)),
+        Request::Revoke { name } => ("revoke", short(name)),
+        Request::Expel { node } => ("expel", short(node)),
         Request::Describe
+        | Request::Certificates
         | Request::Cluster { .. }
         // Nodes among themselves, many a second; what it is about is in the group's own log.
         | Request::Consensus { .. }
+        | Request::Timeline { .. }
         | Request::Ping { .. }
         | Request::WatchFigures { .. }
         | Request::Tap { .. }

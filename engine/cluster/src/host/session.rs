@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::job::{Job, Place};
 use super::noted::{Noted, noted};
 use super::staging::Staging;
-use super::{Caller, Shared, keeper};
+use super::{Caller, Shared, admissions, keeper};
 use crate::control::ControlNode;
 use crate::data::{DataItem, DataPayload, DataQueue};
 use crate::error::ClientError;
@@ -190,13 +190,13 @@ impl Session {
         Reply::Done
     }
 
-    /// What is asked of the control group's deployments.
+    /// What is asked of the control group: of its deployments, and of who is let in.
     async fn of_group(&self, request: Request) -> Answered {
         match request {
             Request::Replica { share, deployment, open } => self.open_replica(share, &deployment, open).await,
             Request::Deploy { deployment } => keeper::deploy(&self.host, deployment).await,
             Request::Remove { deployment } => keeper::remove(&self.host, &deployment).await,
-            _ => Err(Diagnostic::error(codes::BUG, "that is of no deployment")),
+            request => admissions::answer(&self.host, self.caller.guard(), request).await,
         }
     }
 
@@ -294,6 +294,7 @@ impl Session {
         let answered = match request {
             Request::Describe => Ok(Reply::Description(self.host.describe())),
             Request::Cluster { known } => Ok(Reply::Cluster { cluster: Box::new(self.host.cluster(known)) }),
+            Request::Timeline { known } => self.host.pages(&known),
             Request::Ping { sent_us } => Ok(Reply::Pong { sent_us }),
             Request::Enlist { address, token, slots } => {
                 let session = self.clone();
@@ -315,7 +316,13 @@ impl Session {
                 // It was through before it heard.
                 None => Ok(Reply::Done),
             },
-            request @ (Request::Replica { .. } | Request::Deploy { .. } | Request::Remove { .. }) => {
+            request @ (Request::Replica { .. }
+            | Request::Deploy { .. }
+            | Request::Remove { .. }
+            | Request::Invite { .. }
+            | Request::Revoke { .. }
+            | Request::Certificates
+            | Request::Expel { .. }) => {
                 let session = self.clone();
                 return self.beside(id, async move { session.of_group(request).await });
             }

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use millrace_wire::cluster::{FaultTimeline, Incident};
+use millrace_wire::cluster::{Incident, TimelinePage};
 use serde::{Deserialize, Serialize};
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::sleep;
@@ -24,6 +24,9 @@ const VERSION: u32 = 1;
 struct Page {
     version: u32,
     incidents: Vec<Incident>,
+    /// What other control nodes have told. Absent in what the release before wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    others: Vec<TimelinePage>,
 }
 
 /// A timeline that is kept until this is dropped.
@@ -55,11 +58,16 @@ impl Seen {
     /// If the file is there and can be neither read nor put aside.
     pub async fn keep_in(&self, path: PathBuf) -> io::Result<Keeping> {
         let reading = path.clone();
-        let incidents = spawn_blocking(move || read(&reading)).await.map_err(io::Error::other)??;
-        self.state().timeline.take_up(incidents);
+        let Page { incidents, others, .. } = spawn_blocking(move || read(&reading)).await.map_err(io::Error::other)??;
+        {
+            let mut state = self.state();
+            state.timeline.take_up(incidents);
+            // Its own is what stands there.
+            state.others.take("", others);
+        }
         let (seen, kept_in) = (self.clone(), path.clone());
         let writing = tokio::spawn(async move {
-            let mut saved = seen.state().timeline.revision();
+            let mut saved = seen.state().revision();
             loop {
                 sleep(EVERY).await;
                 saved = save(&seen, &kept_in, saved).await;
@@ -71,9 +79,16 @@ impl Seen {
 
 /// Writes the timeline if it has changed. Gives the revision that is in the file then.
 async fn save(seen: &Seen, path: &Path, saved: u64) -> u64 {
-    let Some(FaultTimeline { revision, incidents }) = seen.state().timeline.since(saved) else { return saved };
+    let (revision, page) = {
+        let state = seen.state();
+        let revision = state.revision();
+        if revision == saved {
+            return saved;
+        }
+        (revision, Page { version: VERSION, incidents: state.own(), others: state.others.pages() })
+    };
     let to = path.to_owned();
-    let written = spawn_blocking(move || write(&to, &Page { version: VERSION, incidents })).await;
+    let written = spawn_blocking(move || write(&to, &page)).await;
     match written.map_err(io::Error::other).and_then(|written| written) {
         Ok(()) => revision,
         Err(error) => {
@@ -92,22 +107,23 @@ fn write(path: &Path, page: &Page) -> io::Result<()> {
     fs::rename(&new, path)
 }
 
-fn read(path: &Path) -> io::Result<Vec<Incident>> {
+fn read(path: &Path) -> io::Result<Page> {
+    let empty = || Page { version: VERSION, incidents: Vec::new(), others: Vec::new() };
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(empty()),
         Err(error) => return Err(error),
     };
     let mut bytes = Vec::new();
     file.take(MOST_BYTES).read_to_end(&mut bytes)?;
     match serde_json::from_slice::<Page>(&bytes) {
-        Ok(page) if page.version == VERSION => Ok(page.incidents),
+        Ok(page) if page.version == VERSION => Ok(page),
         read => {
             let why = read.map_or_else(|error| error.to_string(), |page| format!("it is of version {}", page.version));
             let aside = path.with_extension("damaged.json");
             fs::rename(path, &aside)?;
             tracing::warn!(why, aside = %aside.display(), "the fault timeline cannot be read, and is put aside");
-            Ok(Vec::new())
+            Ok(empty())
         }
     }
 }
@@ -129,6 +145,7 @@ mod tests {
             control: false,
             changes: true,
             shared: Vec::new(),
+            admits: false,
         };
         seen.look(&own, u64::MAX).timeline.unwrap().incidents
     }
@@ -169,6 +186,6 @@ mod tests {
         assert!(told(&seen).is_empty() && folder.path().join("timeline.damaged.json").exists());
         restarted(&seen);
         seen.keep_in(path.clone()).await.unwrap().finish().await;
-        assert_eq!(read(&path).unwrap().len(), 1);
+        assert_eq!(read(&path).unwrap().incidents.len(), 1);
     }
 }

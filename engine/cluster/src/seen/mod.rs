@@ -6,12 +6,16 @@
 //! runs' notices, members lost ────────────────────▶ Timeline ┘
 //! ```
 //!
-//! It is kept in memory and ends with the node, but for the timeline where there is a file for it ([`Seen::keep_in`]). Nothing here is on a row's way:
+//! Control nodes tell each other their timelines ([`share`]), so that each shows what all have seen ([`others`]), and what a node saw outlives it.
+//!
+//! It is kept in memory and ends with the node, but for the timelines where there is a file for them ([`Seen::keep_in`]). Nothing here is on a row's way:
 //! a look reads counters that are there anyway.
 
 mod kept;
+mod others;
 mod places;
 mod roster;
+mod sharing;
 mod timeline;
 mod watch;
 
@@ -22,16 +26,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use millrace_model::NodeId;
 use millrace_plan::{LEADER, Member, PhysicalPlan, Placement};
 use millrace_wire::cluster::happenings::{
-    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, FAILED, LEADER_CHANGED, NODE_JOINED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED,
-    RESCALED, RESTARTED, ROLLED_BACK, RUNNING, TASKS_LOST, UPGRADED,
+    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, CHECKPOINT_SLOW, FAILED, LEADER_CHANGED, NODE_JOINED, NODE_LOST, NODE_RESUMED,
+    NODE_SUSPECTED, RESCALED, RESTARTED, ROLLED_BACK, RUNNING, TASKS_LOST, UPGRADED,
 };
-use millrace_wire::cluster::{Cluster, ClusterNode, ControlLook, ControlNode, Happening, Health, Standing};
+use millrace_wire::cluster::{
+    Cluster, ClusterNode, ControlLook, ControlNode, FaultTimeline, Happening, Health, Incident, PageMark, Standing, TimelinePage,
+};
 use millrace_wire::message::{EngineDescription, JobId, Notice};
 
 pub use kept::Keeping;
 pub use roster::{Look, Traffic};
+pub use sharing::share;
 pub use watch::Watching;
 
+use others::Others;
 use places::Places;
 use roster::Roster;
 use timeline::Timeline;
@@ -60,11 +68,28 @@ struct State {
     roster: Roster,
     places: Places,
     timeline: Timeline,
+    /// What other control nodes have seen.
+    others: Others,
     /// Who was last known to lead the control group.
     leader: Option<ControlNode>,
 }
 
 impl State {
+    /// Of all that the timeline tells, this node's own and what it has heard.
+    const fn revision(&self) -> u64 {
+        self.timeline.revision() + self.others.revision()
+    }
+
+    /// The timeline, if it has changed since.
+    fn told(&self, known: u64) -> Option<FaultTimeline> {
+        let revision = self.revision();
+        (known != revision).then(|| FaultTimeline { revision, incidents: self.others.with(self.timeline.incidents()) })
+    }
+
+    fn own(&self) -> Vec<Incident> {
+        self.timeline.incidents().cloned().collect()
+    }
+
     fn of_job(&self, at_us: i64, kind: &str, job: JobId, message: String) -> Happening {
         Happening { at_us, kind: kind.to_owned(), node: None, job: Some(job), pipeline: self.places.name(job), alert: None, message }
     }
@@ -130,6 +155,27 @@ impl Seen {
         self.state().timeline.note(of_node(now_us(), kind, node, message.to_owned()));
     }
 
+    /// How new what is known of other control nodes' timelines is.
+    fn marks(&self) -> BTreeMap<String, PageMark> {
+        self.state().others.marks()
+    }
+
+    /// Another control node has told what it has seen and heard. `clock`: this node's when it asked, the other's, and this node's when it heard.
+    fn heard(&self, own: &str, by: &str, pages: Vec<TimelinePage>, clock: (i64, i64, i64)) {
+        let (asked_us, told_us, heard_us) = clock;
+        let mut state = self.state();
+        state.others.take(own, pages);
+        state.others.clock(by, told_us, asked_us, heard_us);
+    }
+
+    /// What this control node has seen and heard, as far as it is newer than what is known; and what its clock tells.
+    pub(crate) fn pages(&self, own: &str, incarnation: u64, known: &BTreeMap<String, PageMark>) -> (i64, Vec<TimelinePage>) {
+        let state = self.state();
+        let mark = PageMark { incarnation, revision: state.timeline.revision() };
+        let page = TimelinePage { by: own.to_owned(), mark, incidents: state.own() };
+        (now_us(), state.others.told(page, known))
+    }
+
     /// Where a member listens, or did.
     pub fn address(&self, member: Member) -> Option<String> {
         self.state().roster.address(member)
@@ -163,6 +209,7 @@ impl Seen {
         let kind = match notice.kind.as_str() {
             "restarted" => RESTARTED,
             "checkpoint_failed" => CHECKPOINT_FAILED,
+            "checkpoint_slow" => CHECKPOINT_SLOW,
             "failed" => FAILED,
             "rescaled" => RESCALED,
             "upgraded" => UPGRADED,
@@ -187,14 +234,7 @@ impl Seen {
         let load = |member| state.places.load(member);
         let mut nodes = vec![leader(own, load(LEADER))];
         nodes.extend(state.roster.nodes(load));
-        Cluster {
-            at_us: now_us(),
-            nodes,
-            links: state.roster.links(),
-            jobs: Vec::new(),
-            timeline: state.timeline.since(known),
-            control: None,
-        }
+        Cluster { at_us: now_us(), nodes, links: state.roster.links(), jobs: Vec::new(), timeline: state.told(known), control: None }
     }
 }
 

@@ -166,6 +166,7 @@ mod tests {
                 control: false,
                 changes: false,
                 shared: Vec::new(),
+                admits: false,
             },
             round_trip: Duration::from_micros(300),
             traffic: Traffic { sent_bytes, received_bytes: 0 },

@@ -6,12 +6,13 @@
 use std::collections::VecDeque;
 
 use millrace_wire::cluster::happenings::{
-    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, FAILED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, RESTARTED, RUNNING, TASKS_LOST,
+    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, CHECKPOINT_SLOW, FAILED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, RESTARTED, RUNNING,
+    TASKS_LOST,
 };
-use millrace_wire::cluster::{FaultTimeline, Happening, Incident};
+use millrace_wire::cluster::{Happening, Incident};
 
 /// Incidents that are kept; then the oldest go.
-const MOST_INCIDENTS: usize = 200;
+pub const MOST_INCIDENTS: usize = 200;
 /// Victims that are listed with one; more are counted.
 const MOST_VICTIMS: usize = 32;
 
@@ -41,7 +42,7 @@ impl Timeline {
             }
             // It stands where the alert began: under what caused it, or by itself.
             ALERT_RESOLVED => self.note_resolved(what),
-            RESTARTED | FAILED | CHECKPOINT_FAILED | ALERT_FIRING => match self.incident_of_run(&what) {
+            RESTARTED | FAILED | CHECKPOINT_FAILED | CHECKPOINT_SLOW | ALERT_FIRING => match self.incident_of_run(&what) {
                 Some(incident) => {
                     incident.add(what);
                     self.revision += 1;
@@ -57,10 +58,9 @@ impl Timeline {
         self.begin(what, tasks);
     }
 
-    /// The timeline, if it has changed since.
-    pub fn since(&self, known: u64) -> Option<FaultTimeline> {
-        let is_news = known != self.revision;
-        is_news.then(|| FaultTimeline { revision: self.revision, incidents: self.incidents.iter().cloned().collect() })
+    /// The incidents, in the order in which they were told.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.iter()
     }
 
     pub const fn revision(&self) -> u64 {
@@ -154,7 +154,7 @@ fn comes_of(other: &Incident, cause: &Incident) -> bool {
         (NODE_LOST, NODE_SUSPECTED) => {
             other.root.node == cause.root.node && !other.victims.iter().any(|victim| victim.kind == NODE_RESUMED)
         }
-        (NODE_LOST, RESTARTED | CHECKPOINT_FAILED | FAILED | ALERT_FIRING) => {
+        (NODE_LOST, RESTARTED | CHECKPOINT_FAILED | CHECKPOINT_SLOW | FAILED | ALERT_FIRING) => {
             is_near && cause.victims.iter().any(|victim| victim.job.is_some() && victim.job == other.root.job)
         }
         // Why the run begins again is why its checkpoint came to nothing.
@@ -237,8 +237,7 @@ mod tests {
     /// `node_lost: tasks_lost, restarted`, one line an incident.
     fn told(timeline: &Timeline) -> Vec<String> {
         let words = |incident: &Incident| incident.victims.iter().map(|victim| victim.kind.clone()).collect::<Vec<_>>().join(", ");
-        let timeline = timeline.since(u64::MAX).unwrap();
-        timeline.incidents.iter().map(|incident| format!("{}: {}", incident.root.kind, words(incident))).collect()
+        timeline.incidents().map(|incident| format!("{}: {}", incident.root.kind, words(incident))).collect()
     }
 
     #[test]
@@ -313,7 +312,7 @@ mod tests {
     fn that_rows_flow_is_no_news_of_a_run_that_nothing_happened_to() {
         let mut timeline = Timeline::default();
         timeline.note(run(0, RUNNING, 1));
-        assert!(timeline.since(0).is_none());
+        assert_eq!((timeline.revision(), timeline.incidents().count()), (0, 0));
     }
 
     #[test]
@@ -326,10 +325,8 @@ mod tests {
         for at in 0..50 {
             timeline.note(run(at, RESTARTED, 1));
         }
-        let told = timeline.since(0).unwrap();
-        assert_eq!(told.incidents.len(), MOST_INCIDENTS);
-        let last = told.incidents.last().unwrap();
+        assert_eq!(timeline.incidents().count(), MOST_INCIDENTS);
+        let last = timeline.incidents().last().unwrap();
         assert_eq!((last.victims.len(), last.unlisted), (MOST_VICTIMS, 19));
-        assert!(timeline.since(told.revision).is_none());
     }
 }

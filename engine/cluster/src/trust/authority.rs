@@ -101,6 +101,28 @@ impl Authority {
         Ok(Authority { folder: folder.to_owned(), certificate, issuer: Issuer::new(parameters, key) })
     }
 
+    /// Takes over the key of the authority whose certificate this folder's identity believes, as another node of it has sent it.
+    ///
+    /// # Errors
+    /// If it is another authority's key: nothing is kept then.
+    pub fn keep(folder: &Path, certificate: &CertificateDer<'_>, key: &AuthorityKey) -> Result<Authority, TrustError> {
+        files::private_folder(folder)?;
+        let path = key_path(folder);
+        let pair = read_key(&path, key.0.clone())?;
+        if HeldKey::of(certificate).is_none_or(|held| held.0 != HeldKey::of_pair(&pair).0) {
+            return Err(TrustError::Certificate { why: "what was sent is the key of another authority".to_owned() });
+        }
+        files::write(&certificate_path(folder), certificate)?;
+        // Last: where it is, the rest is.
+        files::write(&path, pair.serialized_der())?;
+        Authority::open(folder)
+    }
+
+    /// The key, for a node that may give certificates too.
+    pub fn key(&self) -> AuthorityKey {
+        AuthorityKey(self.issuer.key().serialized_der().to_vec())
+    }
+
     pub const fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
     }
@@ -129,15 +151,6 @@ impl Authority {
         Ok(certificate)
     }
 
-    /// A name that nobody else has: what the newcomer calls itself, as far as it may be part of one, and some digits.
-    pub fn new_name(&self, label: &str) -> Result<Name, TrustError> {
-        let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
-        let label: String = label.chars().take(MAX_LABEL).map(plain).collect();
-        let label = Some(label.trim_matches('-')).filter(|label| !label.is_empty()).unwrap_or("member");
-        let digits = random::<4>().map_err(|error| TrustError::Randomness { cause: error.to_string() })?;
-        Name::parse(&format!("{label}-{}", hex(&digits)))
-    }
-
     fn note(&self, who: &Who, until: SystemTime) -> Result<(), TrustError> {
         let folder = self.folder.join("issued");
         files::private_folder(&folder)?;
@@ -161,6 +174,15 @@ impl Authority {
     }
 }
 
+/// A name that nobody else has: what the newcomer calls itself, as far as it may be part of one, and some digits.
+pub fn new_name(label: &str) -> Result<Name, TrustError> {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    let label: String = label.chars().take(MAX_LABEL).map(plain).collect();
+    let label = Some(label.trim_matches('-')).filter(|label| !label.is_empty()).unwrap_or("member");
+    let digits = random::<4>().map_err(|error| TrustError::Randomness { cause: error.to_string() })?;
+    Name::parse(&format!("{label}-{}", hex(&digits)))
+}
+
 /// What the authority's certificate says. The name is of the key, so that two clusters' authorities are never of one name.
 fn own_parameters(key: &KeyPair) -> CertificateParams {
     let mut parameters = CertificateParams::default();
@@ -172,6 +194,17 @@ fn own_parameters(key: &KeyPair) -> CertificateParams {
     parameters.not_before = (SystemTime::now() - DAY).into();
     parameters.not_after = (SystemTime::now() + OWN_LIFE).into();
     parameters
+}
+
+/// An authority's private key on its way from one control node to another, within TLS. It shows itself to no log.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AuthorityKey(Vec<u8>);
+
+impl std::fmt::Debug for AuthorityKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AuthorityKey(..)")
+    }
 }
 
 /// A public key whose holder has shown in a handshake that it holds the private one.

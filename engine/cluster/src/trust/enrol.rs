@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::authority::AuthorityKey;
 use super::error::TrustError;
 use super::identity::{Identity, Name, Who};
 use super::keyring::{Keyring, new_key};
@@ -42,6 +43,8 @@ pub enum Ask {
     Renew,
     /// The names that are revoked.
     Revoked,
+    /// The authority's key, for a node whose certificate says that it may hold it.
+    Authority,
 }
 
 impl std::fmt::Debug for Ask {
@@ -57,6 +60,7 @@ impl Ask {
             Ask::Join { .. } => "enrol",
             Ask::Renew => "renew",
             Ask::Revoked => "revoked",
+            Ask::Authority => "authority",
         }
     }
 }
@@ -64,9 +68,43 @@ impl Ask {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Answer {
-    Certificate { certificate: Vec<u8> },
-    Revoked { names: Vec<Name> },
-    Refused { refusal: Refusal },
+    Certificate {
+        certificate: Vec<u8>,
+    },
+    Revoked {
+        names: Vec<Name>,
+        /// The cluster's control nodes, to be asked where this one does not answer. A node of the release before tells none.
+        #[serde(default)]
+        nodes: Vec<Source>,
+    },
+    Authority {
+        key: AuthorityKey,
+    },
+    Refused {
+        refusal: Refusal,
+    },
+}
+
+/// A node that may be asked: `HOST:PORT`, and who has to answer there, where that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub authority: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+}
+
+impl Source {
+    /// The node that made this side a member, at the address where it did.
+    pub fn of(address: &str, identity: &Identity) -> Source {
+        Source { authority: address.to_owned(), name: identity.given_by.clone() }
+    }
+}
+
+/// Who is revoked, and who else may be asked.
+#[derive(Debug)]
+pub struct Heard {
+    pub names: Vec<Name>,
+    pub nodes: Vec<Source>,
 }
 
 /// Writes a length and as many bytes of JSON.
@@ -109,15 +147,27 @@ pub async fn enrol(address: &str, token: &JoinToken, label: &str, keyring: &Keyr
 
 /// Has the authority at `address` give a new certificate in place of the one that the keyring holds.
 pub async fn renew(address: &str, identity: &Identity, keyring: &Keyring) -> Result<Identity, ClientError> {
-    let (answer, _) = put_as(address, identity, Ask::Renew).await?;
-    Ok(keyring.keep(&certificate_of(address, answer)?, &identity.authority)?)
+    renew_at(&Source::of(address, identity), identity, keyring).await
 }
 
-/// Asks the authority at `address` whom it has revoked.
-pub async fn ask_revoked(address: &str, identity: &Identity) -> Result<Vec<Name>, ClientError> {
-    let (answer, _) = put_as(address, identity, Ask::Revoked).await?;
-    let Answer::Revoked { names } = answer else { return Err(refused(address, Refusal::Unreadable)) };
-    Ok(names)
+/// The same at any node that holds the authority's key.
+pub async fn renew_at(source: &Source, identity: &Identity, keyring: &Keyring) -> Result<Identity, ClientError> {
+    let answer = put_as(source, identity, Ask::Renew).await?;
+    Ok(keyring.keep(&certificate_of(&source.authority, answer)?, &identity.authority)?)
+}
+
+/// Asks a node whom the cluster has revoked.
+pub async fn ask_revoked(source: &Source, identity: &Identity) -> Result<Heard, ClientError> {
+    let answer = put_as(source, identity, Ask::Revoked).await?;
+    let Answer::Revoked { names, nodes } = answer else { return Err(refused(&source.authority, Refusal::Unreadable)) };
+    Ok(Heard { names, nodes })
+}
+
+/// Asks a node for the authority's key.
+pub async fn ask_authority(source: &Source, identity: &Identity) -> Result<AuthorityKey, ClientError> {
+    let answer = put_as(source, identity, Ask::Authority).await?;
+    let Answer::Authority { key } = answer else { return Err(refused(&source.authority, Refusal::Unreadable)) };
+    Ok(key)
 }
 
 /// A certificate that a key gives itself, to be shown in a handshake.
@@ -132,10 +182,11 @@ fn refused(address: &str, refusal: Refusal) -> ClientError {
     ClientError::NotAdmitted { address: address.to_owned(), refusal }
 }
 
-/// Asks as a member, of the node that made this side one.
-async fn put_as(address: &str, identity: &Identity, ask: Ask) -> Result<(Answer, Vec<CertificateDer<'static>>), ClientError> {
+/// Asks as a member.
+async fn put_as(source: &Source, identity: &Identity, ask: Ask) -> Result<Answer, ClientError> {
     let believed = Believed::Known(identity.authority.clone());
-    put(address, Shown::of(identity), believed, identity.given_by.clone(), ask).await
+    let (answer, _) = put(&source.authority, Shown::of(identity), believed, source.name.clone(), ask).await?;
+    Ok(answer)
 }
 
 /// Asks, and gives the answer with the certificates that the node showed.

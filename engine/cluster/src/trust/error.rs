@@ -16,7 +16,10 @@ pub enum TrustError {
     Broken { path: PathBuf, why: String },
     #[error("another node runs with {path}; give each a folder of its own, since what lies there is who a node is")]
     InUse { path: PathBuf },
-    #[error("there is no authority in {path}: a cluster's certificates come from the node that was started first, in its --data folder")]
+    #[error(
+        "there is no authority in {path}: a cluster's certificates come from the node that was started first, and from control nodes that joined with a \
+         token of the role `control`"
+    )]
     NoAuthority { path: PathBuf },
     #[error("there is no certificate in {path} yet: join with a token first")]
     NotJoined { path: PathBuf },
@@ -24,6 +27,8 @@ pub enum TrustError {
     BadName { text: String },
     #[error("nobody of the name {name} has a certificate of this cluster")]
     UnknownName { name: String },
+    #[error("the control group does not agree to it: {why}")]
+    NotAgreed { code: &'static str, why: String },
     #[error("a certificate cannot be made: {why}")]
     Certificate { why: String },
     #[error("the system gives no randomness: {cause}")]
@@ -34,6 +39,7 @@ impl TrustError {
     pub const fn code(&self) -> &'static str {
         match self {
             TrustError::Certificate { .. } => codes::BUG,
+            TrustError::NotAgreed { code, .. } => code,
             _ => codes::KEYRING,
         }
     }
@@ -43,7 +49,9 @@ impl TrustError {
             TrustError::BadName { .. } | TrustError::UnknownName { .. } => Blame::User,
             TrustError::NoAuthority { .. } | TrustError::NotJoined { .. } | TrustError::InUse { .. } => Blame::User,
             TrustError::Certificate { .. } => Blame::Bug,
-            TrustError::Folder { .. } | TrustError::Broken { .. } | TrustError::Randomness { .. } => Blame::Environment,
+            TrustError::Folder { .. } | TrustError::Broken { .. } | TrustError::Randomness { .. } | TrustError::NotAgreed { .. } => {
+                Blame::Environment
+            }
         }
     }
 

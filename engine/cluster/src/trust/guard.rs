@@ -3,42 +3,41 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use millrace_control::ControlGroup;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::agreed::Agreed;
 use super::audit::{Audit, Entry, Outcome};
-use super::authority::{Authority, HeldKey, LIFE, RENEW_BEFORE};
-use super::enrol::{Answer, Ask, ask_revoked, hear_ask, renew, tell};
+use super::authority::{Authority, HeldKey, Issued, LIFE, new_name};
+use super::enrol::Source;
 use super::error::TrustError;
 use super::files;
-use super::identity::{Identity, Name, Who};
+use super::identity::{Fingerprint, Identity, Name, Who};
 use super::keyring::{Keyring, new_key};
 use super::refusal::Refusal;
 use super::revoked::Revoked;
 use super::roles::Role;
 use super::tls::{ENROL, SESSION, provider, server_config};
 use super::token::JoinToken;
-use super::tokens::Tokens;
+use super::tokens::{Invitation, Tokens};
 use super::verify::{MemberVerifier, NewcomerVerifier};
-use crate::error::ClientError;
-use crate::node::Token;
 
 /// The folder of keys within a node's data.
 const FOLDER: &str = "trust";
 /// How long a peer that was refused has to read why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How soon a node hears of a certificate that was revoked at the first one.
-const FRESH_EVERY: Duration = Duration::from_secs(10);
 /// What the first node of a cluster calls itself.
 const FIRST: &str = "first";
 
@@ -49,13 +48,18 @@ pub struct Admitted {
 }
 
 pub struct Guard {
-    keyring: Keyring,
-    /// At the cluster's first node.
-    authority: Option<Authority>,
-    tokens: Tokens,
-    revoked: Revoked,
-    audit: Audit,
-    current: RwLock<Arc<Current>>,
+    pub(super) keyring: Keyring,
+    /// At the cluster's first node, and at those that it was handed to.
+    authority: RwLock<Option<Arc<Authority>>>,
+    pub(super) tokens: Tokens,
+    /// With what the control group has agreed on, once the node is of one.
+    pub(super) revoked: Revoked,
+    pub(super) audit: Audit,
+    pub(super) current: RwLock<Arc<Current>>,
+    /// The nodes that may be asked for what this one cannot give itself.
+    pub(super) nodes: Mutex<Vec<Source>>,
+    /// Whether the control group knows of all certificates that this node gave without it.
+    pub(super) is_listed: AtomicBool,
     /// Two processes with one folder would be one node.
     _lock: File,
 }
@@ -67,14 +71,14 @@ impl std::fmt::Debug for Guard {
 }
 
 /// What hangs on the node's certificate, which is renewed now and then.
-struct Current {
-    identity: Arc<Identity>,
+pub(super) struct Current {
+    pub(super) identity: Arc<Identity>,
     session: Arc<ServerConfig>,
     enrol: Arc<ServerConfig>,
 }
 
 impl Current {
-    fn new(identity: Identity, revoked: &Revoked) -> Result<Arc<Current>, TrustError> {
+    pub(super) fn new(identity: Identity, revoked: &Revoked) -> Result<Arc<Current>, TrustError> {
         let members = MemberVerifier::new(&identity.authority, revoked.clone())?;
         let session = server_config(&identity, Arc::new(members), SESSION)?;
         let enrol = server_config(&identity, Arc::new(NewcomerVerifier(provider())), ENROL)?;
@@ -100,7 +104,7 @@ impl Guard {
             }
             None => {
                 let authority = Authority::open_or_make(&folder)?;
-                let who = Who { role: Role::Control, name: authority.new_name(FIRST)? };
+                let who = Who { role: Role::Control, name: new_name(FIRST)? };
                 let key = new_key()?;
                 let certificate = authority.issue(&who, &HeldKey::of_pair(&key), SystemTime::now() + LIFE)?;
                 let identity = keyring.keep_new(&key, &certificate, authority.certificate(), None)?;
@@ -117,11 +121,37 @@ impl Guard {
         let (tokens, revoked) = (Tokens::within(folder), Revoked::within(folder));
         let audit = Audit::open(&data.join("audit.jsonl"))?;
         let current = RwLock::new(Current::new(identity, &revoked)?);
-        Ok(Guard { keyring, authority, tokens, revoked, audit, current, _lock: lock })
+        let nodes = Mutex::new(super::tending::nodes_in(folder)?);
+        let (authority, is_listed) = (RwLock::new(authority.map(Arc::new)), AtomicBool::default());
+        Ok(Guard { keyring, authority, tokens, revoked, audit, current, nodes, is_listed, _lock: lock })
     }
 
     fn current(&self) -> Arc<Current> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The authority, if this node holds its key.
+    pub(super) fn authority(&self) -> Option<Arc<Authority>> {
+        self.authority.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn take_authority(&self, authority: Authority) {
+        *self.authority.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(authority));
+    }
+
+    /// Whether this node can give certificates.
+    pub fn holds_authority(&self) -> bool {
+        self.authority().is_some()
+    }
+
+    /// From now on the node's control group agrees on tokens and revocations. The sessions of that group hold this guard: it lives as long as they do.
+    pub fn take_group(&self, group: ControlGroup) {
+        self.revoked.take_agreed(Agreed::by(group));
+    }
+
+    /// What the control group has agreed on, at a node of one.
+    pub(super) fn agreed(&self) -> Option<&Agreed> {
+        self.revoked.agreed()
     }
 
     /// What the node itself shows.
@@ -137,11 +167,70 @@ impl Guard {
         self.revoked.contains(name)
     }
 
+    fn no_authority(&self) -> TrustError {
+        TrustError::NoAuthority { path: self.keyring.folder().to_owned() }
+    }
+
+    /// A token that serves at this node; where a control group agrees on tokens, at all of its nodes a moment later.
+    ///
     /// # Errors
-    /// If this is not the cluster's first node.
+    /// If this node does not hold the authority's key.
     pub fn issue_token(&self, role: Role, expires: SystemTime) -> Result<JoinToken, TrustError> {
-        let missing = || TrustError::NoAuthority { path: self.keyring.folder().to_owned() };
-        self.tokens.issue(self.authority.as_ref().ok_or_else(missing)?.fingerprint(), role, expires)
+        self.tokens.issue(self.authority().ok_or_else(|| self.no_authority())?.fingerprint(), role, expires)
+    }
+
+    /// A token that serves once in the whole cluster, from now on and wherever it is shown.
+    ///
+    /// # Errors
+    /// If this node neither holds the authority's key nor is of a control group; or if that does not agree.
+    pub async fn make_token(&self, role: Role, life: Duration) -> Result<JoinToken, TrustError> {
+        let expires = SystemTime::now() + life;
+        let Some(agreed) = self.agreed() else {
+            let (tokens, authority) = (self.tokens.clone(), self.authority().ok_or_else(|| self.no_authority())?);
+            return blocking(move || tokens.issue(authority.fingerprint(), role, expires)).await;
+        };
+        let token = JoinToken::random(Fingerprint::of(&self.identity().authority))?;
+        agreed.invite(&token.id, &Invitation::of(&token, role, expires)).await?;
+        Ok(token)
+    }
+
+    /// All who have, or had, a certificate, by name; and whether it is revoked.
+    ///
+    /// # Errors
+    /// As [`Guard::make_token`].
+    pub async fn certificates(&self) -> Result<Vec<(Issued, bool)>, TrustError> {
+        let (authority, agreed) = (self.authority(), self.agreed());
+        if authority.is_none() && agreed.is_none() {
+            return Err(self.no_authority());
+        }
+        let mut all = agreed.map(Agreed::issued).unwrap_or_default();
+        if let Some(authority) = authority {
+            all.extend(blocking(move || authority.issued()).await?);
+        }
+        // The newest of each first, which stays.
+        all.sort_by(|a, b| (&a.who.name, b.expires).cmp(&(&b.who.name, a.expires)));
+        all.dedup_by(|a, b| a.who.name == b.who.name);
+        let with = |issued: Issued| {
+            let is_revoked = self.is_revoked(&issued.who.name);
+            (issued, is_revoked)
+        };
+        Ok(all.into_iter().map(with).collect())
+    }
+
+    /// Revokes all certificates of a name: here at once, and at every node as soon as the control group has agreed.
+    ///
+    /// # Errors
+    /// If nobody has such a certificate. If the group does not agree, it is revoked here, and the group is told again until it does.
+    pub async fn revoke(&self, name: &Name) -> Result<(), TrustError> {
+        if !self.certificates().await?.iter().any(|(issued, _)| issued.who.name == *name) {
+            return Err(TrustError::UnknownName { name: name.to_string() });
+        }
+        let (revoked, named) = (self.revoked.clone(), name.clone());
+        blocking(move || revoked.add(&named)).await?;
+        match self.agreed() {
+            Some(agreed) => agreed.revoke(name).await,
+            None => Ok(()),
+        }
     }
 
     /// Shakes hands with who came. None: it was refused, or asked for a certificate and was answered. `from`: where it came from.
@@ -179,153 +268,20 @@ impl Guard {
         tracing::warn!(%from, code, "a connection was refused: {why}");
         self.audit.tell(Entry { who: None, role: None, from: Some(from), what: "connect", about: None, outcome: Outcome::Refused(code) });
     }
-
-    async fn answer(self: &Arc<Self>, mut stream: TlsStream<TcpStream>, from: SocketAddr) {
-        let (asked, certificate) = (hear_ask(&mut stream).await, shown(&stream));
-        let (what, decided) = match (asked, certificate) {
-            (Ok(ask), Some(certificate)) => {
-                let (what, guard) = (ask.what(), self.clone());
-                // Files are read and written, and settled.
-                let decided = spawn_blocking(move || guard.decide(&ask, &certificate)).await;
-                (what, decided.unwrap_or_else(|panic| Err(TrustError::Certificate { why: panic.to_string() })))
-            }
-            _ => ("enrol", Ok(Decision { who: None, answer: Answer::Refused { refusal: Refusal::Unreadable } })),
-        };
-        let Decision { who, answer } = decided.unwrap_or_else(|error| {
-            tracing::error!(%from, "a certificate could not be given: {error}");
-            Decision { who: None, answer: Answer::Refused { refusal: Refusal::NoAuthority } }
-        });
-        self.tell_answered(what, who.as_ref(), &answer, from);
-        if tell(&mut stream, &answer).await.is_ok() {
-            let _ = stream.shutdown().await;
-            linger(stream.into_inner().0).await;
-        }
-    }
-
-    fn tell_answered(&self, what: &str, who: Option<&Who>, answer: &Answer, from: SocketAddr) {
-        let outcome = match answer {
-            Answer::Refused { refusal } => {
-                tracing::warn!(%from, code = refusal.code(), "a newcomer was refused: {refusal}");
-                Outcome::Refused(refusal.code())
-            }
-            // Asked every minute by every node.
-            Answer::Revoked { .. } => return,
-            Answer::Certificate { .. } => Outcome::Done,
-        };
-        let (name, role) = (who.map(|who| who.name.as_str()), who.map(|who| who.role.as_str()));
-        self.audit.tell(Entry { who: name, role, from: Some(from), what, about: None, outcome });
-    }
-
-    /// What to give to who holds the key of the certificate that it showed.
-    fn decide(&self, ask: &Ask, certificate: &CertificateDer<'_>) -> Result<Decision, TrustError> {
-        let now = SystemTime::now();
-        let (Some(authority), Some(key)) = (&self.authority, HeldKey::of(certificate)) else {
-            let refusal = if self.authority.is_none() { Refusal::NoAuthority } else { Refusal::ForeignCertificate };
-            return Ok(Decision::refuse(None, refusal));
-        };
-        let who = match ask {
-            Ask::Join { id, secret, label } => {
-                let Some(secret) = Token::parse(secret) else { return Ok(Decision::refuse(None, Refusal::UnknownToken)) };
-                match self.tokens.spend(id, &secret, now)? {
-                    Ok(role) => Who { role, name: authority.new_name(label)? },
-                    Err(refusal) => return Ok(Decision::refuse(None, refusal)),
-                }
-            }
-            Ask::Renew | Ask::Revoked => match self.member(certificate, now) {
-                Ok(who) => who,
-                Err(refusal) => return Ok(Decision::refuse(Who::of(certificate), refusal)),
-            },
-        };
-        let answer = match ask {
-            Ask::Revoked => Answer::Revoked { names: self.revoked.all()? },
-            Ask::Join { .. } | Ask::Renew => Answer::Certificate { certificate: authority.issue(&who, &key, now + LIFE)?.to_vec() },
-        };
-        Ok(Decision { who: Some(who), answer })
-    }
-
-    /// Whose a certificate is, which the handshake of a newcomer has not looked at.
-    fn member(&self, certificate: &CertificateDer<'_>, now: SystemTime) -> Result<Who, Refusal> {
-        let who = Who::of(certificate).ok_or(Refusal::ForeignCertificate)?;
-        let own = self.identity();
-        let shown = Identity {
-            who: who.clone(),
-            certificate: certificate.clone().into_owned(),
-            authority: own.authority.clone(),
-            key: own.key.clone_key(),
-            given_by: None,
-        };
-        if !shown.is_valid_at(now) {
-            return Err(Refusal::ForeignCertificate);
-        }
-        if self.revoked.contains(&who.name) { Err(Refusal::RevokedCertificate) } else { Ok(who) }
-    }
-
-    /// Keeps the node's certificate and its list of revoked ones fresh for as long as this is polled. `leader`: `HOST:PORT` of the cluster's first
-    /// node, at any other.
-    pub async fn tend(&self, leader: Option<&str>) {
-        let mut is_well = true;
-        loop {
-            match self.keep_fresh(leader).await {
-                Ok(()) => is_well = true,
-                // Said once, not as often as it is tried.
-                Err(error) if is_well => {
-                    is_well = false;
-                    tracing::warn!(%error, "the list of revoked certificates is not fresh");
-                }
-                Err(_) => {}
-            }
-            sleep(FRESH_EVERY).await;
-        }
-    }
-
-    /// Renews the node's certificate if its end comes near, and asks the authority at `leader` whom it has revoked. The first node does the former
-    /// by itself.
-    pub async fn keep_fresh(&self, leader: Option<&str>) -> Result<(), ClientError> {
-        let identity = self.identity();
-        let is_due = !identity.is_valid_at(SystemTime::now() + RENEW_BEFORE);
-        let renewed = match (&self.authority, leader) {
-            (Some(authority), _) if is_due => {
-                let key = HeldKey::of_pair(&self.keyring.key()?);
-                let certificate = authority.issue(&identity.who, &key, SystemTime::now() + LIFE)?;
-                Some(self.keyring.keep(&certificate, authority.certificate())?)
-            }
-            (None, Some(leader)) if is_due => Some(renew(leader, &identity, &self.keyring).await?),
-            _ => None,
-        };
-        if let Some(renewed) = renewed {
-            let renewed = Current::new(renewed, &self.revoked)?;
-            *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
-            tracing::info!(name = %identity.who.name, "the node's certificate was renewed");
-        }
-        if let (None, Some(leader)) = (&self.authority, leader) {
-            for name in ask_revoked(leader, &self.identity()).await? {
-                if !self.revoked.contains(&name) {
-                    self.revoked.add(&name)?;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-struct Decision {
-    who: Option<Who>,
-    answer: Answer,
-}
-
-impl Decision {
-    const fn refuse(who: Option<Who>, refusal: Refusal) -> Decision {
-        Decision { who, answer: Answer::Refused { refusal } }
-    }
+/// Files are read and written, and settled, beside what answers.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, TrustError> + Send + 'static) -> Result<T, TrustError> {
+    spawn_blocking(work).await.unwrap_or_else(|panic| Err(TrustError::Certificate { why: panic.to_string() }))
 }
 
 /// The certificate that a peer showed.
-fn shown(stream: &TlsStream<TcpStream>) -> Option<CertificateDer<'static>> {
+pub(super) fn shown(stream: &TlsStream<TcpStream>) -> Option<CertificateDer<'static>> {
     stream.get_ref().1.peer_certificates()?.first().map(|certificate| certificate.clone().into_owned())
 }
 
 /// Waits until a peer has read why it was refused: if the socket went before, what it sent meanwhile would have the system throw the answer away.
-async fn linger(mut stream: TcpStream) {
+pub(super) async fn linger(mut stream: TcpStream) {
     let _ = timeout(LAST_WORDS, async {
         stream.shutdown().await?;
         let mut rest = [0; 1024];

@@ -14,8 +14,15 @@
 //! member   ── TLS, ALPN millrace, certificate  ──► the authority's? not revoked?  ── request ──► does the role cover it? ──► audit
 //! ```
 //!
+//! The authority's key is at the first node, and at every control node that joined with a token of the role `control`: it is handed to those within TLS
+//! ([`answering`]), and lies in their folders alone. Where there is a control group it agrees on tokens, on who has certificates and on who is revoked
+//! ([`agreed`]), so that any of those nodes serves in the place of the first; a node's folder and the group are brought together all the while
+//! ([`tending`]). A first node without a group decides by its files.
+//!
 //! What is refused is told by one [`Refusal`] at both ends, under one code.
 
+mod agreed;
+mod answering;
 mod audit;
 mod authority;
 mod enrol;
@@ -28,14 +35,15 @@ mod reach;
 mod refusal;
 mod revoked;
 mod roles;
+mod tending;
 mod tls;
 mod token;
 mod tokens;
 mod verify;
 
 pub use audit::{Audit, Entry, Outcome};
-pub use authority::{Authority, HeldKey, Issued};
-pub use enrol::{enrol, renew};
+pub use authority::{Authority, AuthorityKey, HeldKey, Issued};
+pub use enrol::{Source, ask_authority, enrol, renew};
 pub use error::TrustError;
 pub use guard::{Admitted, Guard, folder_in};
 pub use identity::{Fingerprint, Identity, Name, Who};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::authority::RENEW_BEFORE;
-use super::enrol::{ask_revoked, enrol, renew};
+use super::enrol::{Source, ask_revoked, enrol, renew};
 use super::error::TrustError;
 use super::identity::Identity;
 use super::keyring::Keyring;
@@ -45,7 +45,7 @@ pub async fn member(authority: &str, token: Option<&str>, label: &str, keyring: 
 
 /// Whether a certificate is not taken any more there, or another node answers than the one that gave it.
 async fn is_shut_out(authority: &str, identity: &Identity) -> bool {
-    let refused = match ask_revoked(authority, identity).await {
+    let refused = match ask_revoked(&Source::of(authority, identity), identity).await {
         Err(ClientError::NotAdmitted { refusal, .. }) => refusal,
         _ => return false,
     };

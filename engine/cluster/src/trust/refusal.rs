@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
-    #[error("the join token is none of this cluster; make one with `millrace token` where its first node keeps its data")]
+    #[error("the join token is none of this cluster; make one with `millrace token`")]
     UnknownToken,
     #[error("the join token was used before, and serves once; make another one with `millrace token`")]
     UsedToken,
@@ -29,8 +29,14 @@ pub enum Refusal {
     AnotherNode,
     #[error("this node speaks without TLS to its own machine alone; use wss:// and join with a token")]
     Plain,
-    #[error("this node has no certificates to give: ask the one that was started first")]
+    #[error("this node has no certificates to give: ask the one that was started first, or a control node whose role is `control`")]
     NoAuthority,
+    #[error("most of the cluster's control nodes are out of reach, and have to agree to it: try again")]
+    NotAgreed,
+    #[error(
+        "the role in the certificate does not cover it: the authority's key is for nodes that joined with a token of the role `control`"
+    )]
+    Role,
     #[error("what was asked cannot be read; install the same release on both ends")]
     Unreadable,
 }
@@ -46,6 +52,8 @@ impl Refusal {
             Refusal::RevokedCertificate => codes::REVOKED,
             Refusal::Plain => codes::PLAIN,
             Refusal::NoAuthority => codes::KEYRING,
+            Refusal::NotAgreed => codes::NO_MAJORITY,
+            Refusal::Role => codes::ROLE,
             Refusal::Unreadable => codes::VERSION,
         }
     }

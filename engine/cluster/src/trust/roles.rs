@@ -13,7 +13,8 @@ pub enum Role {
     Operate,
     Admin,
     Node,
-    /// The node that holds the authority's key. It alone is given join tokens: no other node can have what one is good for.
+    /// A node that may hold the authority's key: the first one, and control nodes that joined with a token of this role. They alone are shown join
+    /// tokens: no other node can have what one is good for.
     Control,
 }
 
@@ -26,6 +27,8 @@ pub enum Need {
     Operate,
     /// To be a member of the cluster.
     Member,
+    /// To decide who is let in, and who is of the control group.
+    Admin,
     /// To be a node: what nodes say among themselves is nobody else's, not even an administrator's.
     Node,
 }
@@ -56,6 +59,7 @@ impl Role {
         match need {
             Need::View => true,
             Need::Operate => matches!(self, Role::Operate | Role::Admin),
+            Need::Admin => matches!(self, Role::Admin),
             Need::Member => matches!(self, Role::Node | Role::Control | Role::Admin),
             Need::Node => self.is_node(),
         }
@@ -74,6 +78,7 @@ impl Need {
         match self {
             Need::View => Role::View,
             Need::Operate => Role::Operate,
+            Need::Admin => Role::Admin,
             Need::Member | Need::Node => Role::Node,
         }
     }
@@ -99,7 +104,8 @@ pub const fn need(request: &Request) -> Need {
         | Request::Deploy { .. }
         | Request::Remove { .. }
         | Request::Forget { .. } => Need::Operate,
-        Request::Consensus { .. } | Request::Replica { .. } => Need::Node,
+        Request::Invite { .. } | Request::Revoke { .. } | Request::Certificates | Request::Expel { .. } => Need::Admin,
+        Request::Consensus { .. } | Request::Replica { .. } | Request::Timeline { .. } => Need::Node,
         Request::Enlist { .. } | Request::TakePart { .. } | Request::Order { .. } | Request::Dismiss { .. } => Need::Member,
     }
 }
@@ -110,17 +116,17 @@ mod tests {
 
     #[test]
     fn each_role_covers_what_the_one_below_does_and_a_node_begins_no_runs() {
-        let covered = |role: Role| [Need::View, Need::Operate, Need::Member, Need::Node].map(|need| role.covers(need));
-        assert_eq!(covered(Role::View), [true, false, false, false]);
-        assert_eq!(covered(Role::Operate), [true, true, false, false]);
-        assert_eq!(covered(Role::Admin), [true, true, true, false]);
-        assert_eq!(covered(Role::Node), [true, false, true, true]);
-        assert_eq!(covered(Role::Control), [true, false, true, true]);
+        let covered = |role: Role| [Need::View, Need::Operate, Need::Admin, Need::Member, Need::Node].map(|need| role.covers(need));
+        assert_eq!(covered(Role::View), [true, false, false, false, false]);
+        assert_eq!(covered(Role::Operate), [true, true, false, false, false]);
+        assert_eq!(covered(Role::Admin), [true, true, true, true, false]);
+        assert_eq!(covered(Role::Node), [true, false, false, true, true]);
+        assert_eq!(covered(Role::Control), [true, false, false, true, true]);
     }
 
     #[test]
     fn the_least_role_that_is_told_serves() {
-        for need in [Need::View, Need::Operate, Need::Member, Need::Node] {
+        for need in [Need::View, Need::Operate, Need::Admin, Need::Member, Need::Node] {
             assert!(need.role().covers(need));
         }
         assert!(Role::ALL.into_iter().all(|role| Role::parse(role.as_str()) == Some(role)));

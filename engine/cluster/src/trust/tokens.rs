@@ -1,5 +1,8 @@
 //! The join tokens that an authority has given out: a file each, with a hash of its secret. A token is spent by moving its file, which the file
 //! system lets only one do; so it serves once, whoever else makes or spends tokens in the same folder at the same time.
+//!
+//! Where a control group agrees on tokens, files are handed in to it, so that each serves at any of its nodes: a file that is on its way there has been
+//! moved as one that is spent, and from there on the group alone says whether it serves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,26 +18,34 @@ use super::roles::Role;
 use super::token::{JoinToken, hash, is_id};
 use crate::node::Token;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tokens {
     open: PathBuf,
     used: PathBuf,
+    /// On their way to the control group.
+    entering: PathBuf,
 }
 
 /// What is kept of a token.
-#[derive(Debug, Serialize, Deserialize)]
-struct Note {
-    role: Role,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Invitation {
+    pub role: Role,
     /// Seconds since 1970.
-    expires: u64,
+    pub expires: u64,
     /// The SHA-256 of the secret.
-    hash: String,
+    pub hash: String,
+}
+
+impl Invitation {
+    pub fn of(token: &JoinToken, role: Role, expires: SystemTime) -> Invitation {
+        Invitation { role, expires: seconds(expires), hash: hash(&token.secret).reveal() }
+    }
 }
 
 impl Tokens {
     pub fn within(folder: &Path) -> Tokens {
         let tokens = folder.join("tokens");
-        Tokens { open: tokens.join("open"), used: tokens.join("used") }
+        Tokens { open: tokens.join("open"), used: tokens.join("used"), entering: tokens.join("entering") }
     }
 
     /// Makes a token that lets one in as `role` until it expires.
@@ -43,7 +54,7 @@ impl Tokens {
             files::private_folder(folder)?;
         }
         let token = JoinToken::random(authority)?;
-        let note = Note { role, expires: seconds(expires), hash: hash(&token.secret).reveal() };
+        let note = Invitation::of(&token, role, expires);
         let path = self.open.join(&token.id);
         let bytes = serde_json::to_vec(&note).map_err(|error| TrustError::broken(&path, error))?;
         files::write(&path, &bytes)?;
@@ -74,14 +85,48 @@ impl Tokens {
         }
         match fs::rename(&open, &used).and_then(|()| settle(&self.used)) {
             Ok(()) => Ok(Ok(note.role)),
-            // Somebody else spent it since it was read.
+            // Somebody else spent it since it was read; or it is on its way to the control group, which is to be asked then.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.is_entering(id) => Ok(Err(Refusal::UnknownToken)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Err(Refusal::UsedToken)),
             Err(error) => Err(TrustError::folder(&used)(error)),
         }
     }
+
+    /// The tokens to hand in to the control group, by id; nobody is let in by their files any more. Each comes again until it is
+    /// [`Tokens::entered`].
+    pub fn to_enter(&self) -> Result<Vec<(String, Invitation)>, TrustError> {
+        let open = files::names(&self.open)?;
+        if !open.is_empty() {
+            files::private_folder(&self.entering)?;
+        }
+        for id in open {
+            match fs::rename(self.open.join(&id), self.entering.join(&id)).and_then(|()| settle(&self.entering)) {
+                // It was spent meanwhile.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(TrustError::folder(&self.open)(error)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        for id in files::names(&self.entering)?.into_iter().filter(|id| is_id(id)) {
+            if let Some(invitation) = read(&self.entering.join(&id))? {
+                found.push((id, invitation));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a token is on its way to the control group.
+    pub fn is_entering(&self, id: &str) -> bool {
+        is_id(id) && self.entering.join(id).exists()
+    }
+
+    /// The control group knows a token.
+    pub fn entered(&self, id: &str) -> Result<(), TrustError> {
+        files::remove(&self.entering.join(id))
+    }
 }
 
-fn read(path: &Path) -> Result<Option<Note>, TrustError> {
+fn read(path: &Path) -> Result<Option<Invitation>, TrustError> {
     let Some(bytes) = files::read(path)? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| TrustError::broken(path, error))
 }
@@ -97,7 +142,8 @@ fn settle(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn seconds(time: SystemTime) -> u64 {
+/// Since 1970.
+pub fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -145,6 +191,21 @@ mod tests {
         });
         assert_eq!(spent.iter().filter(|spent| spent.is_ok()).count(), 1, "{spent:?}");
         assert!(spent.iter().all(|spent| matches!(spent, Ok(Role::View) | Err(Refusal::UsedToken))), "{spent:?}");
+    }
+
+    #[test]
+    fn a_token_that_is_handed_in_lets_nobody_in_by_its_file_and_is_handed_in_until_it_is_known() {
+        let now = SystemTime::now();
+        let (_folder, tokens, token) = issued(Role::Node, now + Duration::from_secs(60));
+        for _ in 0..2 {
+            let (id, invitation) = tokens.to_enter().unwrap().pop().unwrap();
+            assert!(id == token.id && invitation.role == Role::Node && invitation.hash == hash(&token.secret).reveal());
+            assert_eq!(tokens.spend(&token.id, &token.secret, now).unwrap(), Err(Refusal::UnknownToken));
+        }
+        assert!(tokens.is_entering(&token.id));
+        tokens.entered(&token.id).unwrap();
+        assert!(tokens.to_enter().unwrap().is_empty() && !tokens.is_entering(&token.id));
+        assert_eq!(tokens.spend(&token.id, &token.secret, now).unwrap(), Err(Refusal::UnknownToken));
     }
 
     #[test]

@@ -258,7 +258,17 @@ pub fn host_of(limits: HostLimits, crew: Arc<Crew>) -> (EngineHost, Running) {
 pub fn description() -> EngineDescription {
     let (version, memory_bytes) = ("1".into(), 1 << 30);
     let shared = Vec::new();
-    EngineDescription { version, protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes, health: None, control: false, changes: true, shared }
+    EngineDescription {
+        version,
+        protocol: NEWEST_PROTOCOL,
+        cores: 2,
+        memory_bytes,
+        health: None,
+        control: false,
+        changes: true,
+        shared,
+        admits: false,
+    }
 }
 
 pub fn in_process(host: &EngineHost) -> EngineClient {

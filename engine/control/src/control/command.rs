@@ -150,6 +150,38 @@ pub enum Command {
         generation: Generation,
         epoch: EpochId,
     },
+    /// A join token was made. Times of this and of what follows are in seconds since 1970; `now` is the sender's.
+    Invite {
+        /// Its id.
+        token: String,
+        role: String,
+        /// Of its secret, which is nowhere in the log.
+        hash: String,
+        expires: u64,
+        now: u64,
+    },
+    /// Somebody has shown a token with this hash of a secret, and is to come in under this name: the first one does.
+    Enrol {
+        token: String,
+        hash: String,
+        name: String,
+        /// Drawn for this use, so that one which comes twice is known.
+        nonce: u64,
+        /// When the certificate ends.
+        expires: u64,
+        now: u64,
+    },
+    /// Somebody has a certificate, or a further one.
+    Certify {
+        name: String,
+        role: String,
+        expires: u64,
+        now: u64,
+    },
+    /// No certificate of this name is believed any more.
+    Revoke {
+        name: String,
+    },
 }
 
 /// What became of a command.
@@ -200,4 +232,10 @@ pub enum Refusal {
     NotInPlace,
     /// It was stopped: nobody is to go on with it.
     Stopped,
+    /// A join token was used before.
+    Used,
+    /// A join token has expired.
+    Expired,
+    /// Somebody else has that name.
+    Taken,
 }

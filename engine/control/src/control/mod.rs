@@ -10,8 +10,11 @@
 //! *A deployment outlives who leads it* where its source says where it is in place ([`deployments::Place`]): [`takeover`] decides, as pure as the rest, what
 //! whoever leads the group is to enter when a node is gone.
 //!
+//! *Admissions* ([`admissions`]) have no generations: a token serves once, and a revocation is for ever.
+//!
 //! *Commands may come twice*: who got no answer asks again. The second time is answered [`Answer::Already`], which is as good as the first.
 
+mod admissions;
 mod command;
 mod deployments;
 mod handing;
@@ -25,6 +28,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use admissions::Enrolment;
+pub use admissions::{Admissions, Certified, Invitation, Use};
 pub use command::{Answer, Claim, Command, Desired, EpochId, Generation, Refusal};
 pub use deployments::{Deployment, Deployments, Handed, Led, Place, Source};
 pub use members::{Member, Members};
@@ -39,6 +44,9 @@ pub const MAX_NAME_BYTES: usize = 512;
 pub struct Control {
     members: Members,
     deployments: Deployments,
+    /// Absent in snapshots of the release before.
+    #[serde(default, skip_serializing_if = "Admissions::is_empty")]
+    admissions: Admissions,
 }
 
 impl Control {
@@ -59,6 +67,14 @@ impl Control {
             Command::Wait { name, generation, why } => self.deployments.wait(&name, generation, why),
             Command::Revise { name, generation, source } => self.deployments.revise(&name, generation, source),
             Command::Commit { name, generation, epoch } => self.deployments.commit(&name, generation, epoch),
+            Command::Invite { token, role, hash, expires, now } => {
+                self.admissions.invite(token, Invitation { role, hash, expires, used: None }, now)
+            }
+            Command::Enrol { token, hash, name, nonce, expires, now } => {
+                self.admissions.enrol(Enrolment { token, hash, name, nonce, expires, now })
+            }
+            Command::Certify { name, role, expires, now } => self.admissions.certify(name, Certified { role, expires }, now),
+            Command::Revoke { name } => self.admissions.revoke(name),
         };
         answer.unwrap_or_else(|answer| answer)
     }
@@ -69,6 +85,10 @@ impl Control {
 
     pub const fn deployments(&self) -> &Deployments {
         &self.deployments
+    }
+
+    pub const fn admissions(&self) -> &Admissions {
+        &self.admissions
     }
 }
 

@@ -21,6 +21,14 @@ pub struct Hub {
 struct End {
     own: String,
     hub: Weak<Hub>,
+    /// When each last answered, by address.
+    heard: Mutex<BTreeMap<String, Instant>>,
+}
+
+impl End {
+    fn new(number: usize, hub: &Arc<Hub>) -> End {
+        End { own: peer(number).address, hub: Arc::downgrade(hub), heard: Mutex::default() }
+    }
 }
 
 impl Hub {
@@ -48,7 +56,12 @@ impl Transport for End {
         if hub.is_cut(&peer.address, &self.own) {
             return Err(no_answer("cut"));
         }
+        self.heard.lock().unwrap().insert(peer.address.clone(), Instant::now());
         Ok(serde_json::from_str(&serde_json::to_string(&told).unwrap()).unwrap())
+    }
+
+    fn heard(&self, peer: &Peer) -> Option<Duration> {
+        self.heard.lock().unwrap().get(&peer.address).map(Instant::elapsed)
     }
 }
 
@@ -88,12 +101,12 @@ impl Cluster {
 
     /// Starts a node with what it has on disk.
     pub async fn start(&self, number: usize) -> ControlGroup {
-        let end = End { own: peer(number).address, hub: Arc::downgrade(&self.hub) };
+        let end = End::new(number, &self.hub);
         let mut opened = ControlGroup::open(&self.folder(number), Arc::new(end), self.settings.clone()).await;
         // The process before lets its folder go with its last task.
         while let Err(ControlError::InUse { .. }) = opened {
             sleep(Duration::from_millis(5)).await;
-            let end = End { own: peer(number).address, hub: Arc::downgrade(&self.hub) };
+            let end = End::new(number, &self.hub);
             opened = ControlGroup::open(&self.folder(number), Arc::new(end), self.settings.clone()).await;
         }
         let group = opened.unwrap();

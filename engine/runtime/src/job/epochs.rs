@@ -36,6 +36,9 @@ use crate::registry::Entry;
 use crate::task::sink_task;
 use crate::task::{BarrierCommand, Caution, StopSignal, Stopping, TaskReport};
 
+/// An epoch that takes longer is told, with what it took long for.
+const SLOW_AFTER: Duration = Duration::from_secs(10);
+
 /// An epoch that takes longer is given up, and the next one tried.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -381,6 +384,7 @@ impl Epochs {
             }
             Done::Part { epoch, task, result: Err(error) } => self.machine.declined(epoch, task, error.to_string(), now),
             Done::Manifest { epoch, result: Ok(Created::Now) } if self.is_entered() => {
+                self.progress.epochs().created(epoch, now);
                 self.enter(epoch);
                 Vec::new()
             }
@@ -397,6 +401,7 @@ impl Epochs {
             Done::Manifest { epoch, result: Err(error) } => self.machine.not_published(epoch, error.to_string(), now),
             Done::Committed { epoch, result: Ok(()) } => {
                 self.progress.epochs().committed(epoch, now);
+                self.tell_if_slow(epoch);
                 self.machine.committed(epoch, now)
             }
             Done::Committed { result: Err(failure), .. } => {
@@ -580,8 +585,16 @@ impl Epochs {
         }
         reached("epoch-given-up");
         self.progress.epochs().failed(epoch, in_words(cause), self.now());
-        let message = || format!("epoch {epoch} was given up, and the run goes on: {}", in_words(cause));
+        let phases = self.progress.epochs().in_phases(epoch).map(|(_, phases)| format!(" ({phases})")).unwrap_or_default();
+        let message = || format!("epoch {epoch} was given up, and the run goes on: {}{phases}", in_words(cause));
         self.shared.notices.say(None, NoticeSeverity::Warning, "checkpoint_failed", 1, message);
+    }
+
+    /// Says which phase it was that an epoch took long for.
+    fn tell_if_slow(&self, epoch: u64) {
+        let Some((took, phases)) = self.progress.epochs().in_phases(epoch).filter(|(took, _)| *took >= SLOW_AFTER) else { return };
+        let message = || format!("epoch {epoch} took {} s: {phases}", took.as_secs());
+        self.shared.notices.say(None, NoticeSeverity::Warning, "checkpoint_slow", 1, message);
     }
 }
 

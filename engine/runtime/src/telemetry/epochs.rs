@@ -1,6 +1,7 @@
 //! What came of a run's newest epochs: told by whoever carries them out, read with the figures.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use millrace_state::checkpoint::TaskId;
 use millrace_wire::figures::{EpochFigures, EpochOutcome, EpochPhase, SlowestTask};
@@ -22,6 +23,8 @@ struct Epoch {
     phase_ns: u64,
     /// Tasks that have not handed over yet.
     tasks: usize,
+    /// When the manifest was there, where it has to be copied or entered before the epoch is complete.
+    created_ns: Option<u64>,
 }
 
 impl EpochHistory {
@@ -38,7 +41,7 @@ impl EpochHistory {
             waited_for: None,
             outcome: EpochOutcome::UnderWay { phase: EpochPhase::Aligning },
         };
-        self.epochs.push_back(Epoch { figures, began_ns: now_ns, phase_ns: now_ns, tasks });
+        self.epochs.push_back(Epoch { figures, began_ns: now_ns, phase_ns: now_ns, tasks, created_ns: None });
         if self.epochs.len() > REMEMBERED {
             self.epochs.pop_front();
         }
@@ -69,6 +72,13 @@ impl EpochHistory {
         }
     }
 
+    /// The manifest is there, and what the epoch is made of is copied and entered before sinks commit.
+    pub fn created(&mut self, epoch: u64, now_ns: u64) {
+        if let Some(known) = self.under_way(epoch) {
+            known.created_ns = Some(now_ns);
+        }
+    }
+
     /// The manifest is there: sinks commit.
     pub fn published(&mut self, epoch: u64, now_ns: u64) {
         if let Some(known) = self.under_way(epoch) {
@@ -94,6 +104,29 @@ impl EpochHistory {
         if let Some(epoch) = self.epochs.iter().rev().find(under_way).map(|it| it.figures.epoch) {
             self.failed(epoch, cause, now_ns);
         }
+    }
+
+    /// How long an epoch took that is over, and how long each of its phases, in words.
+    pub fn in_phases(&self, epoch: u64) -> Option<(Duration, String)> {
+        let known = self.epochs.iter().rev().find(|known| known.figures.epoch == epoch)?;
+        let figures = &known.figures;
+        let last = figures.waited_for.as_ref().map(|task| format!(", {} (task {}) last", task.node, task.task)).unwrap_or_default();
+        // Measured where it ended: the end of the phase that it was in.
+        let entry_us = known.created_ns.map_or(0, |created| {
+            let passed = (known.phase_ns / 1_000).saturating_sub(created / 1_000).saturating_sub(figures.commit_us);
+            passed.min(figures.manifest_us)
+        });
+        let phases = [
+            (figures.aligning_us, "aligning", last.as_str()),
+            (figures.writing_us, "writing", ""),
+            (figures.manifest_us - entry_us, "manifest", ""),
+            (entry_us, "copies and entry", ""),
+            (figures.commit_us, "commit", ""),
+        ];
+        let told =
+            phases.iter().filter(|(took, ..)| *took > 0).map(|(took, what, more)| format!("{what} {} ms{more}", took.div_ceil(1_000)));
+        let whole = figures.aligning_us + figures.writing_us + figures.manifest_us + figures.commit_us;
+        Some((Duration::from_micros(whole), told.collect::<Vec<_>>().join(", ")))
     }
 
     /// Oldest first.
@@ -162,6 +195,23 @@ mod tests {
         assert_eq!((epoch.aligning_us, epoch.writing_us, epoch.manifest_us, epoch.commit_us), (5_000, 2_000, 3_000, 40_000));
         assert_eq!((epoch.bytes, epoch.outcome), (500, EpochOutcome::Complete));
         assert_eq!(epoch.waited_for, Some(SlowestTask { node: NodeId::new("sink"), task: 0, after_us: 5_000 }));
+    }
+
+    #[test]
+    fn an_epoch_tells_its_phases_in_words_as_far_as_it_came() {
+        let mut history = EpochHistory::default();
+        history.began(7, 1, 100 * MS, 1_000_000);
+        history.handed_over(7, &task("sink"), 105 * MS);
+        history.parts_written(7, 107 * MS);
+        history.created(7, 110 * MS);
+        history.published(7, 130 * MS);
+        history.committed(7, 135 * MS);
+        let told = "aligning 5 ms, sink (task 0) last, writing 2 ms, manifest 3 ms, copies and entry 20 ms, commit 5 ms";
+        assert_eq!(history.in_phases(7), Some((Duration::from_millis(35), told.to_owned())));
+        history.began(8, 1, 200 * MS, 1_000_000);
+        history.failed(8, "disk full", 209 * MS);
+        assert_eq!(history.in_phases(8).unwrap().1, "aligning 9 ms");
+        assert_eq!(history.in_phases(9), None);
     }
 
     #[test]
