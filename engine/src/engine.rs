@@ -9,7 +9,7 @@ use millrace_cluster::client::Disk;
 use millrace_cluster::control::ControlNode;
 use millrace_cluster::host::HostOptions;
 use millrace_cluster::seen::Keeping;
-use millrace_cluster::share::Crew;
+use millrace_cluster::share::{Crew, Drains};
 use millrace_cluster::{EngineClient, EngineHost, HostLimits};
 use millrace_runtime::clock::{Clock, SystemClock};
 use millrace_runtime::data_runtime::{DataPriority, DataRuntime};
@@ -74,6 +74,7 @@ impl Engine {
                 cores: u32::try_from(cores).unwrap_or(u32::MAX),
                 memory_bytes: memory_bytes(),
                 health: None,
+                drain: None,
                 control: false,
                 changes: true,
                 shared: options.shared.iter().filter_map(|folder| folder.to_str().map(str::to_owned)).collect(),
@@ -119,6 +120,11 @@ impl Engine {
     /// If the file can be neither read nor put aside.
     pub async fn keep_timeline(&self, path: PathBuf) -> io::Result<Keeping> {
         self.crew.seen().keep_in(path).await
+    }
+
+    /// Whether this process is being emptied, to be stopped.
+    pub fn drains(&self) -> &Drains {
+        self.crew.drains()
     }
 
     /// The engine's control group looks like this now.

@@ -10,6 +10,7 @@ mod cli;
 mod cluster;
 mod control;
 mod departures;
+mod drain;
 mod estimates;
 mod extremes;
 mod kept_rows;

@@ -6,7 +6,7 @@ use millrace_engine::model::Timestamp;
 use millrace_engine::wire::alerts::AlertFigures;
 use millrace_engine::wire::change::ChangeFigures;
 use millrace_engine::wire::cluster::{
-    Cluster, ClusterJob, ClusterNode, ControlLook, ControlNode, DeploymentLook, DeploymentStanding, Happening, Incident, Standing,
+    Cluster, ClusterJob, ClusterNode, ControlLook, ControlNode, DeploymentLook, DeploymentStanding, Drain, Happening, Incident, Standing,
 };
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::JobId;
@@ -37,6 +37,7 @@ pub fn status(cluster: &Cluster, on: &str, before: Option<&Cluster>) -> String {
     }
     parts.push(runs_since(cluster, before));
     parts.extend(firing(cluster));
+    parts.extend(releases(cluster));
     parts.join("\n\n")
 }
 
@@ -89,8 +90,9 @@ fn firing(cluster: &Cluster) -> Option<String> {
 
 /// The runs, and who leads the control group if there is one.
 pub fn runs_and_leader(cluster: &Cluster) -> String {
-    let runs = runs_since(cluster, None);
-    cluster.control.as_ref().map_or_else(|| runs.clone(), |control| format!("{runs}\n\n{}", control_group(control)))
+    let group = cluster.control.as_ref().map(control_group);
+    let parts = [Some(runs_since(cluster, None)), draining(cluster, None), releases(cluster), group];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
 /// `control group: first-3f9a2c1b leads, term 4; 3 of 3 nodes vote, and the loss of 1 is survived`
@@ -130,12 +132,13 @@ fn nodes(cluster: &Cluster, on: &str) -> String {
         vec![
             node.member.to_string(),
             node.address.clone().unwrap_or_else(|| on.to_owned()),
-            standing(node.standing).to_owned(),
+            standing(node),
             slots,
             grouped(u64::from(node.tasks)),
             cpu,
             memory,
-            node.why.clone().unwrap_or_default(),
+            node.version.clone().unwrap_or_else(|| "-".to_owned()),
+            why(node),
         ]
     };
     let titles = [
@@ -146,6 +149,7 @@ fn nodes(cluster: &Cluster, on: &str) -> String {
         ("TASKS", Right),
         ("CPU", Right),
         ("MEMORY", Right),
+        ("RELEASE", Left),
         ("WHY", Left),
     ];
     table(&titles, &cluster.nodes.iter().map(line).collect::<Vec<_>>())
@@ -255,13 +259,67 @@ pub fn ended(job: JobId, seen: Option<&ClusterJob>) -> String {
     }
 }
 
-const fn standing(standing: Standing) -> &'static str {
-    match standing {
+fn standing(node: &ClusterNode) -> String {
+    let standing = match node.standing {
         Standing::Leads => "leads",
         Standing::Joined => "joined",
         Standing::Suspected => "suspected",
-        Standing::Lost => "lost",
+        Standing::Lost if node.drain == Drain::Drained => return "left".to_owned(),
+        Standing::Lost => return "lost".to_owned(),
+    };
+    match node.drain {
+        Drain::No => standing.to_owned(),
+        Drain::Draining => format!("{standing}, draining"),
+        Drain::Drained => format!("{standing}, drained"),
     }
+}
+
+/// Why it stands as it does, and what stays there although it is drained.
+fn why(node: &ClusterNode) -> String {
+    node.why.iter().chain(&node.stays).cloned().collect::<Vec<_>>().join("; ")
+}
+
+/// Nodes that are being drained, or are, one a line. None if none is.
+fn draining(cluster: &Cluster, on: Option<&str>) -> Option<String> {
+    let line = |node: &ClusterNode| {
+        let address = node.address.as_deref().or(on).unwrap_or("this node");
+        let stays = if node.stays.is_empty() { String::new() } else { format!("; {}", node.stays.join("; ")) };
+        match node.drain {
+            Drain::No => None,
+            _ if node.standing == Standing::Lost => None,
+            Drain::Draining => Some(format!("{address} is being drained{stays}")),
+            Drain::Drained => Some(format!("{address} is drained: nothing runs there, it may be stopped")),
+        }
+    };
+    let lines: Vec<String> = cluster.nodes.iter().filter_map(line).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// What runs other releases than most, if any does: `releases differ: 0.2.0 on 3 nodes; 0.1.0 on wss://b:7400`.
+fn releases(cluster: &Cluster) -> Option<String> {
+    let mut by_release: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for node in cluster.nodes.iter().filter(|node| node.standing != Standing::Lost) {
+        if let Some(version) = &node.version {
+            by_release.entry(version).or_default().push(node.address.as_deref().unwrap_or("the node that was asked"));
+        }
+    }
+    let most = by_release.values().map(Vec::len).max().filter(|_| by_release.len() > 1)?;
+    let mut is_told = false;
+    let of = |(version, nodes): (&&str, &Vec<&str>)| {
+        let is_most = nodes.len() == most && nodes.len() > 1 && !std::mem::replace(&mut is_told, true);
+        if is_most { format!("{version} on {most} nodes") } else { format!("{version} on {}", nodes.join(", ")) }
+    };
+    Some(format!("releases differ: {}", by_release.iter().map(of).collect::<Vec<_>>().join("; ")))
+}
+
+/// `HOST:PORT` of an address, with or without a scheme.
+pub fn authority(address: &str) -> &str {
+    address.split_once("://").map_or(address, |(_, authority)| authority).trim_end_matches('/')
+}
+
+/// `1.5 s`, `30 s`
+pub fn time(time: std::time::Duration) -> String {
+    format!("{} s", time.as_secs_f64())
 }
 
 const fn state(state: RunState) -> &'static str {

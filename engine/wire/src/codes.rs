@@ -56,5 +56,9 @@ pub const DEPLOYMENT: &str = "MR0653";
 pub const OTHER_FOLDER: &str = "MR0654";
 /// A deployment's newest epoch is not to be had.
 pub const NO_REPLICA: &str = "MR0655";
+/// The node is being emptied, and takes nothing new.
+pub const DRAINS: &str = "MR0656";
+/// A node that cannot be emptied: it is not known, or nobody else could take what it has.
+pub const NOT_DRAINED: &str = "MR0657";
 /// The engine's own fault.
 pub const BUG: &str = "MR0690";

@@ -9,7 +9,7 @@ use millrace_model::{Diagnostic, NodeId, PortRef, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Changed, SavepointTaken, Scale, Upgraded};
-use crate::cluster::{Cluster, Health};
+use crate::cluster::{Cluster, Drain, DrainLook, Health};
 use crate::figures::{JobFigures, RunState, Summary};
 
 /// The oldest protocol that this release speaks, which every peer must understand: a session of it ends with its connections.
@@ -203,6 +203,20 @@ pub enum Request {
         address: String,
         token: String,
         slots: u32,
+        /// It takes nothing new, since it is to be stopped. A leader of the release before takes no notice.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        drains: bool,
+        /// Whether it understands `Enlisted`. Who does not is told `Done`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        learns: bool,
+    },
+    /// Has a node be emptied, or take part again: the node that is asked, or another that it knows, by its address, name or number. Without `drains` it is
+    /// only looked how far that has come. Reply: `Drain`. A peer whose description tells no `drain` does not know it, and would end the session.
+    Drain {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drains: Option<bool>,
     },
     /// Asks a node to take part in a run that the asking side leads: to make the tasks of `start` (`ShareStart` of the runtime, as JSON), of this
     /// deployment whose sources have these columns. What becomes of it is told by [`Event::Share`].
@@ -314,6 +328,22 @@ pub enum Reply {
     Deployed {
         deployment: String,
     },
+    /// The node takes part. The nodes of the control group, of which any may lead runs: it may take part in those too.
+    Enlisted {
+        #[serde(default)]
+        control: Vec<ControlPeer>,
+    },
+    Drain {
+        look: DrainLook,
+    },
+}
+
+/// A node of a control group, as the others reach it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ControlPeer {
+    /// Its certificate's.
+    pub name: String,
+    pub address: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -334,6 +364,9 @@ pub struct EngineDescription {
     /// The folders that it shares with others, under the same paths: a project below one is run where it lies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<String>,
+    /// Whether it is being emptied. A peer of the release before tells none, and knows nothing of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -378,7 +411,7 @@ pub struct Notice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert: Option<String>,
     /// A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `window`, `failed`,
-    /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`, `rescaled`,
+    /// `resumed`, `restarted`, `checkpoint_failed`, `savepoint`, `state_changed`, `rescaled`, `moved`,
     /// `upgraded`, `rolled_back`, `change_refused`, `alert_firing`, `alert_resolved`, `alert_not_told`.
     pub kind: String,
     /// In words.

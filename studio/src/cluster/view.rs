@@ -243,6 +243,9 @@ mod tests {
             cores: 2,
             memory_bytes: 8,
             health: Some(Health { shares: 3, ..Health::default() }),
+            drain: wire::Drain::No,
+            stays: Vec::new(),
+            version: None,
         };
         let job = wire::ClusterJob {
             job: JobId(4),

@@ -4,9 +4,12 @@
 //! its jobs are aborted at once: nobody can take them up again, and the transport was patient before (see [`crate::socket`]).
 
 mod caller;
+mod drain;
 pub(crate) mod files;
+mod handing;
 mod job;
 mod keeper;
+mod moving;
 mod noted;
 mod outputs;
 mod results;
@@ -94,6 +97,10 @@ struct Shared {
     jobs: Mutex<BTreeMap<JobId, Weak<Job>>>,
     /// Held by each part that is taken in a run which is led elsewhere, to count them by.
     share: Arc<()>,
+    /// Held by whoever moves runs.
+    moving: tokio::sync::Mutex<()>,
+    /// Why deployments that this node leads could not be handed on, while it drains.
+    not_handed: Mutex<BTreeMap<String, String>>,
 }
 
 impl EngineHost {
@@ -101,7 +108,8 @@ impl EngineHost {
         let slots = Arc::new(Semaphore::new(options.limits.max_jobs));
         let (next_job, jobs, share) = (AtomicU64::new(1), Mutex::default(), Arc::new(()));
         let looks = Arc::new(Semaphore::new(MOST_LOOKS));
-        EngineHost { shared: Arc::new(Shared { options, next_job, slots, looks, jobs, share }) }
+        let (moving, not_handed) = (tokio::sync::Mutex::default(), Mutex::default());
+        EngineHost { shared: Arc::new(Shared { options, next_job, slots, looks, jobs, share, moving, not_handed }) }
     }
 
     /// Serves one session of this process until its client is gone; then its jobs are being aborted.
@@ -143,9 +151,9 @@ impl Shared {
     /// What this engine is, and how it is now.
     fn describe(&self) -> EngineDescription {
         let mut health = self.options.vitals.health();
-        health.shares = u32::try_from(Arc::strong_count(&self.share) - 1).unwrap_or(u32::MAX);
+        health.shares = self.shares();
         let control = self.options.crew.control().is_some();
-        EngineDescription { health: Some(health), control, ..self.options.description.clone() }
+        EngineDescription { health: Some(health), control, drain: Some(self.drain()), ..self.options.description.clone() }
     }
 
     /// A look at the nodes and the runs that this engine leads.
@@ -155,6 +163,10 @@ impl Shared {
         let jobs: Vec<Arc<Job>> = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).values().filter_map(Weak::upgrade).collect();
         let jobs = jobs.iter().filter_map(|job| job.seen(seen.places(job.id))).collect();
         let control = self.options.crew.control().map(ControlNode::look);
-        Cluster { jobs, control, ..seen.look(&self.describe(), known) }
+        let mut cluster = Cluster { jobs, control, ..seen.look(&self.describe(), known) };
+        if let Some(own) = cluster.nodes.first_mut() {
+            own.stays = self.own_stays();
+        }
+        cluster
     }
 }

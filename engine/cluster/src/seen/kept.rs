@@ -129,6 +129,7 @@ mod tests {
             control: false,
             changes: true,
             shared: Vec::new(),
+            drain: None,
         };
         seen.look(&own, u64::MAX).timeline.unwrap().incidents
     }

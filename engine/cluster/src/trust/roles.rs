@@ -24,6 +24,8 @@ pub enum Need {
     View,
     /// To change what runs.
     Operate,
+    /// To empty nodes: who changes what runs may, and nodes among themselves, which pass it on.
+    Empty,
     /// To be a member of the cluster.
     Member,
     /// To be a node: what nodes say among themselves is nobody else's, not even an administrator's.
@@ -56,6 +58,7 @@ impl Role {
         match need {
             Need::View => true,
             Need::Operate => matches!(self, Role::Operate | Role::Admin),
+            Need::Empty => !matches!(self, Role::View),
             Need::Member => matches!(self, Role::Node | Role::Control | Role::Admin),
             Need::Node => self.is_node(),
         }
@@ -73,7 +76,7 @@ impl Need {
     pub const fn role(self) -> Role {
         match self {
             Need::View => Role::View,
-            Need::Operate => Role::Operate,
+            Need::Operate | Need::Empty => Role::Operate,
             Need::Member | Need::Node => Role::Node,
         }
     }
@@ -99,6 +102,9 @@ pub const fn need(request: &Request) -> Need {
         | Request::Deploy { .. }
         | Request::Remove { .. }
         | Request::Forget { .. } => Need::Operate,
+        // To look how far it has come is a look at the node.
+        Request::Drain { drains: None, .. } => Need::View,
+        Request::Drain { .. } => Need::Empty,
         Request::Consensus { .. } | Request::Replica { .. } => Need::Node,
         Request::Enlist { .. } | Request::TakePart { .. } | Request::Order { .. } | Request::Dismiss { .. } => Need::Member,
     }
@@ -110,17 +116,17 @@ mod tests {
 
     #[test]
     fn each_role_covers_what_the_one_below_does_and_a_node_begins_no_runs() {
-        let covered = |role: Role| [Need::View, Need::Operate, Need::Member, Need::Node].map(|need| role.covers(need));
-        assert_eq!(covered(Role::View), [true, false, false, false]);
-        assert_eq!(covered(Role::Operate), [true, true, false, false]);
-        assert_eq!(covered(Role::Admin), [true, true, true, false]);
-        assert_eq!(covered(Role::Node), [true, false, true, true]);
-        assert_eq!(covered(Role::Control), [true, false, true, true]);
+        let covered = |role: Role| [Need::View, Need::Operate, Need::Empty, Need::Member, Need::Node].map(|need| role.covers(need));
+        assert_eq!(covered(Role::View), [true, false, false, false, false]);
+        assert_eq!(covered(Role::Operate), [true, true, true, false, false]);
+        assert_eq!(covered(Role::Admin), [true, true, true, true, false]);
+        assert_eq!(covered(Role::Node), [true, false, true, true, true]);
+        assert_eq!(covered(Role::Control), [true, false, true, true, true]);
     }
 
     #[test]
     fn the_least_role_that_is_told_serves() {
-        for need in [Need::View, Need::Operate, Need::Member, Need::Node] {
+        for need in [Need::View, Need::Operate, Need::Empty, Need::Member, Need::Node] {
             assert!(need.role().covers(need));
         }
         assert!(Role::ALL.into_iter().all(|role| Role::parse(role.as_str()) == Some(role)));

@@ -79,6 +79,9 @@ impl Run for FakeRun {
         let to = scale.parallelism.ok_or_else(|| Diagnostic::error("MR0436", "no number of tasks was given"))?;
         Ok(Changed { what: format!("rescaled from 1 to {to}"), epoch: 3, pause_us: 1_500, fault: None })
     }
+    async fn spread_anew(&self, what: String) -> Result<Changed, Diagnostic> {
+        Ok(Changed { what, epoch: 3, pause_us: 1_500, fault: None })
+    }
     async fn savepoint(&self, name: &str) -> Result<SavepointTaken, Diagnostic> {
         Ok(SavepointTaken { name: name.to_owned(), epoch: 3, taken_us: 0, bytes: 7 })
     }
@@ -258,7 +261,8 @@ pub fn host_of(limits: HostLimits, crew: Arc<Crew>) -> (EngineHost, Running) {
 pub fn description() -> EngineDescription {
     let (version, memory_bytes) = ("1".into(), 1 << 30);
     let shared = Vec::new();
-    EngineDescription { version, protocol: NEWEST_PROTOCOL, cores: 2, memory_bytes, health: None, control: false, changes: true, shared }
+    let protocol = NEWEST_PROTOCOL;
+    EngineDescription { version, protocol, cores: 2, memory_bytes, health: None, control: false, changes: true, shared, drain: None }
 }
 
 pub fn in_process(host: &EngineHost) -> EngineClient {
