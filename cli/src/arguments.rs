@@ -54,6 +54,8 @@ pub enum Command {
     Drain(DrainArguments),
     /// Has a node take part again that was drained
     Undrain(UndrainArguments),
+    /// Spreads the runs anew that would be spread better over the nodes that are there now, while they are under way
+    Balance(LookArguments),
     /// Ends a run on a node, of whoever asked for it
     Stop(StopArguments),
     /// Has a run on a node go on in other numbers of tasks, while it is under way: nothing is lost, and nothing repeated
@@ -194,6 +196,9 @@ pub struct NodeArguments {
     /// While this node leads the control group: how long another is silent before the runs that it leads are handed on
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = time, requires = "control")]
     pub takeover_after: std::time::Duration,
+    /// When a node joins with which runs that this node leads would be spread better: `ask` says so (`millrace ps`), `auto` spreads them anew
+    #[arg(long, value_name = "POLICY", default_value = "ask")]
+    pub balance: Balance,
     /// When the process is asked to end (Ctrl-C, SIGTERM): how long what runs here may take to go to other nodes. Asked a second time, it ends at once
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub drain_within: std::time::Duration,
@@ -209,6 +214,13 @@ pub struct NodeArguments {
     /// The most that state takes in memory, such as 2GiB, before windows put theirs on disk; half of the machine's if absent
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub state_memory: Option<u64>,
+}
+
+/// What becomes of runs that would be spread better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Balance {
+    Ask,
+    Auto,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,9 @@
-//! `millrace drain` and `undrain`: nodes that go on purpose.
+//! `millrace drain`, `undrain` and `balance`: nodes that go and come on purpose.
 
 use std::time::{Duration, Instant};
 
 use millrace_engine::cluster::EngineClient;
-use millrace_engine::wire::cluster::{Drain, DrainLook};
+use millrace_engine::wire::cluster::{Cluster, ControlNode, Drain, DrainLook};
 
 use crate::arguments::{DrainArguments, LookArguments, UndrainArguments};
 use crate::cluster::{session, words};
@@ -88,7 +88,7 @@ pub async fn undrain(arguments: UndrainArguments) -> anyhow::Result<u8> {
     client.leave().await;
     match told {
         Ok(look) if arguments.node.json => say(serde_json::to_string(&look)?)?,
-        Ok(_) => say(format_args!("{} takes part again, from each run's next restart or change on", arguments.which))?,
+        Ok(_) => say(format_args!("{} takes part again: millrace balance spreads runs over it", arguments.which))?,
         Err(error) => {
             complain(format_args!("error: {error}"));
             return Ok(exit::FAILED);
@@ -97,15 +97,41 @@ pub async fn undrain(arguments: UndrainArguments) -> anyhow::Result<u8> {
     Ok(exit::DONE)
 }
 
+/// Spreads runs anew, and waits until their rows flow again.
+pub async fn balance(arguments: LookArguments) -> anyhow::Result<u8> {
+    let Some(client) = session(&arguments).await? else { return Ok(exit::FAILED) };
+    let balanced = client.balance().await;
+    client.leave().await;
+    let runs = match balanced {
+        Ok(runs) => runs,
+        Err(error) => {
+            complain(format_args!("error: {error}"));
+            return Ok(exit::FAILED);
+        }
+    };
+    if arguments.json {
+        say(serde_json::to_string(&runs)?)?;
+    } else if runs.is_empty() {
+        say("Every run is spread as well as it can be.")?;
+    }
+    for run in runs.iter().filter(|_| !arguments.json) {
+        match (&run.change, &run.why) {
+            (Some(change), _) => say(format_args!("run {} of {} {}", run.job.0, run.name, change.in_words()))?,
+            (None, why) => complain(format_args!("run {} of {} stays: {}", run.job.0, run.name, why.as_deref().unwrap_or("not told"))),
+        }
+    }
+    Ok(if runs.iter().all(|run| run.change.is_some()) { exit::DONE } else { exit::FAILED })
+}
+
 /// What the node that is asked knows it by; none if it is that node itself.
 fn of<'a>(which: &'a str, on: &LookArguments) -> Option<&'a str> {
     (words::authority(which) != words::authority(&on.on)).then_some(which)
 }
 
 /// That a node must not be stopped yet, if the control group cannot do without its vote.
-fn vote(cluster: &millrace_engine::wire::cluster::Cluster, which: &str, is_asked: bool) -> Option<String> {
+fn vote(cluster: &Cluster, which: &str, is_asked: bool) -> Option<String> {
     let control = cluster.control.as_ref().filter(|control| control.survives == 0)?;
-    let is_it = |node: &millrace_engine::wire::cluster::ControlNode| {
+    let is_it = |node: &ControlNode| {
         node.votes && (node.name == which || words::authority(&node.address) == words::authority(which) || (is_asked && node.is_asked))
     };
     control.nodes.iter().any(is_it).then(|| {

@@ -75,6 +75,7 @@ async fn carry_out(command: Command) -> u8 {
         Command::Status(arguments) => cluster::status(arguments).await,
         Command::Logs(arguments) => cluster::logs(arguments).await,
         Command::Drain(arguments) => drain::drain(arguments).await,
+        Command::Balance(arguments) => drain::balance(arguments).await,
         Command::Undrain(arguments) => drain::undrain(arguments).await,
         Command::Stop(arguments) => cluster::stop(arguments).await,
         Command::Scale(arguments) => cluster::scale(arguments).await,

@@ -15,7 +15,7 @@ use millrace_engine::cluster::trust::{Guard, JoinToken, Keyring, Name, TrustErro
 use millrace_engine::cluster::{ClientError, Credential, Node, NodeOptions, serve as serve_node};
 use tokio::net::{UdpSocket, lookup_host};
 
-use crate::arguments::NodeArguments;
+use crate::arguments::{Balance, NodeArguments};
 use crate::check::sharing;
 use crate::cluster::words::{self, control_group};
 use crate::exit;
@@ -73,6 +73,9 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
         learned: known(arguments.data.as_deref().filter(|_| guard.is_some())),
         address,
     };
+    if arguments.balance == Balance::Auto {
+        engine.balance_by_itself();
+    }
     tokio::select! {
         () = ends(&engine, arguments.drain_within) => {}
         () = take_part(&arguments, leader.as_ref(), guard.as_ref(), &own) => {}
@@ -95,7 +98,10 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
 async fn ends(engine: &Engine, within: Duration) {
     interrupted().await;
     if !engine.host().is_empty() {
-        complain(format_args!("draining: what runs here goes to other nodes, within {}; asked again, it ends at once", words::time(within)));
+        complain(format_args!(
+            "draining: what runs here goes to other nodes, within {}; asked again, it ends at once",
+            words::time(within)
+        ));
     }
     tokio::select! {
         () = engine.host().drain_before_end(within) => {}

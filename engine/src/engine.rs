@@ -122,6 +122,11 @@ impl Engine {
         self.crew.seen().keep_in(path).await
     }
 
+    /// From now on runs are spread anew whenever a node comes that they would be spread better with.
+    pub fn balance_by_itself(&self) {
+        self.crew.balance_by_itself();
+    }
+
     /// Whether this process is being emptied, to be stopped.
     pub fn drains(&self) -> &Drains {
         self.crew.drains()

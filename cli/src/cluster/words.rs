@@ -37,6 +37,7 @@ pub fn status(cluster: &Cluster, on: &str, before: Option<&Cluster>) -> String {
     }
     parts.push(runs_since(cluster, before));
     parts.extend(firing(cluster));
+    parts.extend(balance(cluster));
     parts.extend(releases(cluster));
     parts.join("\n\n")
 }
@@ -91,7 +92,7 @@ fn firing(cluster: &Cluster) -> Option<String> {
 /// The runs, and who leads the control group if there is one.
 pub fn runs_and_leader(cluster: &Cluster) -> String {
     let group = cluster.control.as_ref().map(control_group);
-    let parts = [Some(runs_since(cluster, None)), draining(cluster, None), releases(cluster), group];
+    let parts = [Some(runs_since(cluster, None)), draining(cluster, None), balance(cluster), releases(cluster), group];
     parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
@@ -312,6 +313,16 @@ fn releases(cluster: &Cluster) -> Option<String> {
     Some(format!("releases differ: {}", by_release.iter().map(of).collect::<Vec<_>>().join("; ")))
 }
 
+/// That runs would be spread better, if any would.
+fn balance(cluster: &Cluster) -> Option<String> {
+    let runs = cluster.jobs.iter().filter(|job| job.spreads_better).count();
+    match runs {
+        0 => None,
+        1 => Some("1 run would be spread better over the nodes that are there now: millrace balance".to_owned()),
+        runs => Some(format!("{runs} runs would be spread better over the nodes that are there now: millrace balance")),
+    }
+}
+
 /// `HOST:PORT` of an address, with or without a scheme.
 pub fn authority(address: &str) -> &str {
     address.split_once("://").map_or(address, |(_, authority)| authority).trim_end_matches('/')
@@ -362,12 +373,69 @@ mod tests {
             parallelism: 2,
             change: None,
             firing: Vec::new(),
+            spreads_better: false,
         }
     }
 
     #[test]
     fn a_run_says_which_of_its_tasks_are_where() {
         assert_eq!(where_it_runs(&job(0, 0)), "0: flights; 1: hourly x2; 2: hourly");
+    }
+
+    fn node(member: u32, standing: Standing, drain: Drain, version: &str) -> ClusterNode {
+        ClusterNode {
+            member,
+            address: (member > 0).then(|| format!("ws://b:{member}")),
+            incarnation: 1,
+            standing,
+            since_us: 0,
+            why: None,
+            slots: None,
+            slots_used: 0,
+            tasks: 0,
+            cores: 1,
+            memory_bytes: 1,
+            health: None,
+            drain,
+            stays: Vec::new(),
+            version: Some(version.to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_node_that_drains_says_so_and_what_stays_and_one_that_went_drained_has_left() {
+        let stays = vec!["run 3 of x is not moved: a run without checkpoints".to_owned()];
+        let drains = ClusterNode { stays, ..node(1, Standing::Joined, Drain::Draining, "1") };
+        let nodes = vec![node(0, Standing::Leads, Drain::No, "1"), drains, node(2, Standing::Joined, Drain::Drained, "1")];
+        assert_eq!(nodes.iter().map(super::standing).collect::<Vec<_>>(), ["leads", "joined, draining", "joined, drained"]);
+        assert_eq!(super::standing(&node(3, Standing::Lost, Drain::Drained, "1")), "left");
+        let text = "ws://b:1 is being drained; run 3 of x is not moved: a run without checkpoints\n\
+                    ws://b:2 is drained: nothing runs there, it may be stopped";
+        assert_eq!(draining(&Cluster { nodes, ..Cluster::default() }, None).as_deref(), Some(text));
+    }
+
+    #[test]
+    fn releases_are_told_where_they_differ_and_a_node_that_is_gone_does_not_count() {
+        let of = |versions: &[&str]| {
+            let node = |(member, version): (u32, &&str)| node(member, Standing::Joined, Drain::No, version);
+            Cluster { nodes: (0..).zip(versions).map(node).collect(), ..Cluster::default() }
+        };
+        assert_eq!(releases(&of(&["1", "1"])), None);
+        let told = releases(&of(&["2", "1", "2"]));
+        assert_eq!(told.as_deref(), Some("releases differ: 1 on ws://b:1; 2 on 2 nodes"));
+        let mut gone = of(&["2", "1"]);
+        gone.nodes[1].standing = Standing::Lost;
+        assert_eq!(releases(&gone), None);
+    }
+
+    #[test]
+    fn runs_that_would_be_spread_better_are_told_with_what_to_do() {
+        let of = |better: &[bool]| Cluster {
+            jobs: better.iter().map(|spreads_better| ClusterJob { spreads_better: *spreads_better, ..job(0, 0) }).collect(),
+            ..Cluster::default()
+        };
+        assert_eq!(balance(&of(&[false])), None);
+        assert!(balance(&of(&[true, false, true])).is_some_and(|text| text.starts_with("2 runs would be spread better")));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use millrace_model::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::AlertFigures;
-use crate::change::ChangeFigures;
+use crate::change::{ChangeFigures, Changed};
 use crate::figures::RunState;
 use crate::message::JobId;
 
@@ -263,6 +263,23 @@ pub struct ClusterJob {
     /// Its alerts that fire.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub firing: Vec<AlertFigures>,
+    /// Whether its tasks would be spread better over the nodes that are there now than they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spreads_better: bool,
+}
+
+/// What became of a run that was to be spread anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balanced {
+    pub job: JobId,
+    /// The pipeline file's name.
+    pub name: String,
+    /// What came of it; none if it could not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Changed>,
+    /// Why it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What happened to nodes and runs, oldest first. Bounded: the oldest go.

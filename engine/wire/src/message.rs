@@ -9,7 +9,7 @@ use millrace_model::{Diagnostic, NodeId, PortRef, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Changed, SavepointTaken, Scale, Upgraded};
-use crate::cluster::{Cluster, Drain, DrainLook, Health};
+use crate::cluster::{Balanced, Cluster, Drain, DrainLook, Health};
 use crate::figures::{JobFigures, RunState, Summary};
 
 /// The oldest protocol that this release speaks, which every peer must understand: a session of it ends with its connections.
@@ -210,6 +210,9 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         learns: bool,
     },
+    /// Has the runs that would be spread better over the nodes that are there now be spread anew. Reply: `Balanced`, once their rows flow again. A peer whose
+    /// description tells no `drain` does not know it, and would end the session.
+    Balance,
     /// Has a node be emptied, or take part again: the node that is asked, or another that it knows, by its address, name or number. Without `drains` it is
     /// only looked how far that has come. Reply: `Drain`. A peer whose description tells no `drain` does not know it, and would end the session.
     Drain {
@@ -335,6 +338,9 @@ pub enum Reply {
     },
     Drain {
         look: DrainLook,
+    },
+    Balanced {
+        runs: Vec<Balanced>,
     },
 }
 

@@ -14,7 +14,7 @@ use millrace_runtime::files::Files;
 use millrace_runtime::share::{MemberOrder, MemberReport};
 use millrace_state::store::Store;
 use millrace_wire::change::{Changed, SavepointTaken, Scale, Upgraded};
-use millrace_wire::cluster::{Cluster, DrainLook};
+use millrace_wire::cluster::{Balanced, Cluster, DrainLook};
 use millrace_wire::codes;
 use millrace_wire::message::{
     ControlPeer, Deployment, EngineDescription, Event, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId, SharedPlace, StopMode,
@@ -168,14 +168,31 @@ impl EngineClient {
     /// # Errors
     /// If it cannot be, or the engine is of the release before, which would end the session at such a request.
     pub async fn drain(&self, node: Option<&str>, drains: Option<bool>) -> Result<DrainLook, ClientError> {
-        if self.describe().await?.drain.is_none() {
-            let old = Diagnostic::error(codes::VERSION, "the node is of an earlier release, and cannot be drained");
-            return Err(ClientError::failed(old.help("stop it: what it ran is begun again from its newest epoch; and install this release")));
-        }
+        self.moves("and cannot be drained", "stop it: what it ran is begun again from its newest epoch; and install this release").await?;
         match self.ask(Request::Drain { node: node.map(str::to_owned), drains }, None).await? {
             Reply::Drain { look } => Ok(look),
             _ => Err(ClientError::UnexpectedReply),
         }
+    }
+
+    /// Has the runs that would be spread better over the nodes that are there now be spread anew. Returns once their rows flow again.
+    ///
+    /// # Errors
+    /// If the engine is of the release before, which would end the session at such a request.
+    pub async fn balance(&self) -> Result<Vec<Balanced>, ClientError> {
+        self.moves("and moves no run", "install the same release on both").await?;
+        match self.ask(Request::Balance, None).await? {
+            Reply::Balanced { runs } => Ok(runs),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    async fn moves(&self, but: &str, help: &'static str) -> Result<(), ClientError> {
+        if self.describe().await?.drain.is_some() {
+            return Ok(());
+        }
+        let old = Diagnostic::error(codes::VERSION, format!("the node is of an earlier release, {but}"));
+        Err(ClientError::failed(old.help(help)))
     }
 
     /// Asks a node of a control group what only another node asks.

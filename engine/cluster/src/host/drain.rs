@@ -46,7 +46,8 @@ pub async fn drain(host: &Arc<Shared>, node: Option<&str>, drains: Option<bool>)
         Meant::Peer(peer) => {
             let control = super::keeper::control(host)?;
             let asked = async {
-                let client = control.ways().client(&peer).await.map_err(|why| not_drained(format!("{} is out of reach: {why}", peer.name)))?;
+                let client =
+                    control.ways().client(&peer).await.map_err(|why| not_drained(format!("{} is out of reach: {why}", peer.name)))?;
                 client.drain(None, drains).await.map_err(|error| error.diagnostic())
             };
             let look = timeout(ANSWERED_WITHIN, asked).await.unwrap_or_else(|_| Err(silent(&peer.name)))?;
@@ -166,9 +167,11 @@ impl Shared {
             return Vec::new();
         }
         let not_handed = self.not_handed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let why = |job: &Arc<Job>| match job.group_name(self.options.crew.control()) {
+        let control = self.options.crew.control();
+        let led = |job: &Arc<Job>| job.group_name(control).filter(|name| control.is_some_and(|control| control.leading().is_led(name)));
+        let why = |job: &Arc<Job>| match led(job) {
             Some(name) => not_handed.get(&name).map(|why| format!("{} is not handed on: {why}", job.called())),
-            None => Some(format!("{} has its files on this node alone", job.called())),
+            None => Some(format!("{} is this node's alone: its files are here, or it takes no checkpoints", job.called())),
         };
         self.under_way().iter().filter_map(why).collect()
     }

@@ -144,7 +144,12 @@ impl Job {
 
     /// `run 3 of departures.millrace.toml`
     pub fn called(&self) -> String {
-        format!("run {} of {}", self.id.0, file_name(&self.deployment.name))
+        format!("run {} of {}", self.id.0, self.file())
+    }
+
+    /// The pipeline file's name.
+    pub fn file(&self) -> &str {
+        file_name(&self.deployment.name)
     }
 
     /// What the control group that this node is of calls it; none of a run whose files are its node's alone.
@@ -198,7 +203,7 @@ impl Job {
     }
 
     /// The job as a list shows it; none before it runs.
-    pub fn seen(&self, places: BTreeMap<NodeId, Vec<u32>>) -> Option<ClusterJob> {
+    pub fn seen(&self, places: BTreeMap<NodeId, Vec<u32>>, spreads_better: bool) -> Option<ClusterJob> {
         let figures = self.run()?.figures();
         let sum = |of: fn(&millrace_wire::figures::NodeFigures) -> u64| figures.nodes.values().map(of).sum();
         Some(ClusterJob {
@@ -214,6 +219,8 @@ impl Job {
             parallelism: figures.parallelism,
             change: figures.change,
             firing: figures.alerts.into_iter().filter(|alert| alert.standing == AlertStanding::Firing).collect(),
+            // A run without checkpoints stays as it is.
+            spreads_better: spreads_better && !figures.state.is_over() && !figures.epochs.is_empty(),
         })
     }
 

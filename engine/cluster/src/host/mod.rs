@@ -99,6 +99,8 @@ struct Shared {
     share: Arc<()>,
     /// Held by whoever moves runs.
     moving: tokio::sync::Mutex<()>,
+    /// Held by whoever is about to spread runs anew, since a node has come.
+    balancing: tokio::sync::Mutex<()>,
     /// Why deployments that this node leads could not be handed on, while it drains.
     not_handed: Mutex<BTreeMap<String, String>>,
 }
@@ -108,8 +110,18 @@ impl EngineHost {
         let slots = Arc::new(Semaphore::new(options.limits.max_jobs));
         let (next_job, jobs, share) = (AtomicU64::new(1), Mutex::default(), Arc::new(()));
         let looks = Arc::new(Semaphore::new(MOST_LOOKS));
-        let (moving, not_handed) = (tokio::sync::Mutex::default(), Mutex::default());
-        EngineHost { shared: Arc::new(Shared { options, next_job, slots, looks, jobs, share, moving, not_handed }) }
+        let shared = Shared {
+            options,
+            next_job,
+            slots,
+            looks,
+            jobs,
+            share,
+            moving: tokio::sync::Mutex::default(),
+            balancing: tokio::sync::Mutex::default(),
+            not_handed: Mutex::default(),
+        };
+        EngineHost { shared: Arc::new(shared) }
     }
 
     /// Serves one session of this process until its client is gone; then its jobs are being aborted.
@@ -161,7 +173,8 @@ impl Shared {
         let seen = self.crew_seen();
         // Taken out of the lock: what a run is asked for may take a while.
         let jobs: Vec<Arc<Job>> = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).values().filter_map(Weak::upgrade).collect();
-        let jobs = jobs.iter().filter_map(|job| job.seen(seen.places(job.id))).collect();
+        let slots = self.options.crew.slots();
+        let jobs = jobs.iter().filter_map(|job| job.seen(seen.places(job.id), seen.would_spread_better(job.id, &slots))).collect();
         let control = self.options.crew.control().map(ControlNode::look);
         let mut cluster = Cluster { jobs, control, ..seen.look(&self.describe(), known) };
         if let Some(own) = cluster.nodes.first_mut() {

@@ -31,6 +31,7 @@ pub fn noted(request: &Request) -> Option<Noted> {
         Request::RollBack { job, .. } => ("roll_back", Some(format!("job {}", job.0))),
         Request::Forget { job } => ("forget", Some(format!("job {}", job.0))),
         Request::Enlist { address, .. } => ("enlist", short(address)),
+        Request::Balance => ("balance", None),
         Request::Drain { drains: None, .. } => return None,
         Request::Drain { node, drains: Some(true) } => ("drain", node.as_deref().and_then(short)),
         Request::Drain { node, drains: Some(false) } => ("undrain", node.as_deref().and_then(short)),

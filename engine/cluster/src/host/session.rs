@@ -182,6 +182,9 @@ impl Session {
             let client = connect_as(address, &credential, Transport::default()).await.map_err(|error| refused(&error))?;
             let member = crew.enlist(address, mark, client, slots);
             tracing::info!(address, member = member.0, slots, "a node has enlisted");
+            if crew.balances_by_itself() && !drains {
+                tokio::spawn(moving::balance_soon(self.host.clone()));
+            }
         }
         crew.tell_drains(address, drains);
         if drains {
@@ -217,6 +220,7 @@ impl Session {
             Request::Enlist { address, token, slots, drains, learns } => {
                 self.enlist(Wants { address: &address, token: &token, slots, drains, learns }).await
             }
+            Request::Balance => Ok(Reply::Balanced { runs: moving::balance(&self.host).await }),
             Request::Drain { node, drains } => drain::drain(&self.host, node.as_deref(), drains).await,
             Request::Replica { share, deployment, open } => self.open_replica(share, &deployment, open).await,
             Request::Deploy { deployment } => keeper::deploy(&self.host, deployment).await,
@@ -338,6 +342,7 @@ impl Session {
             },
             request @ (Request::Enlist { .. }
             | Request::Drain { .. }
+            | Request::Balance
             | Request::Replica { .. }
             | Request::Deploy { .. }
             | Request::Remove { .. }) => {

@@ -175,8 +175,13 @@ impl Seen {
     }
 
     /// The attempt of a run is spread like this.
-    pub fn placed(&self, job: JobId, name: &str, plan: &PhysicalPlan, placement: &Placement) {
-        self.state().places.placed(job, file_name(name), plan, placement);
+    pub fn placed(&self, job: JobId, name: &str, plan: &PhysicalPlan, placement: &Placement, stays: &[bool]) {
+        self.state().places.placed(job, file_name(name), plan, placement, stays);
+    }
+
+    /// Whether a run would be spread better over these slots than it is.
+    pub fn would_spread_better(&self, job: JobId, slots: &BTreeMap<Member, u32>) -> bool {
+        self.state().places.would_spread_better(job, slots)
     }
 
     pub fn over(&self, job: JobId) {

@@ -1,7 +1,7 @@
 //! The nodes that an engine may spread its runs over, and a run's use of them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub struct Crew {
     seen: Seen,
     /// Whether this very process is being emptied.
     drains: Drains,
+    /// Whether runs are spread anew when a node comes, without anybody's asking.
+    balances: AtomicBool,
     /// Set once the node is of a control group.
     control: OnceLock<ControlNode>,
 }
@@ -145,11 +147,25 @@ impl Crew {
         self.enlisted().nodes.values().any(|hand| hand.drains && hand.address == address)
     }
 
-    /// The slots of all that may be asked to take part.
-    pub fn hands(&self) -> u32 {
+    /// The slots of all that may be asked to take part, by member.
+    pub fn slots(&self) -> BTreeMap<Member, u32> {
         let mut enlisted = self.enlisted();
         self.keep(&mut enlisted, |_| None);
-        enlisted.nodes.values().filter(|hand| !hand.drains).map(|hand| hand.slots).sum()
+        enlisted.nodes.iter().filter(|(_, hand)| !hand.drains).map(|(member, hand)| (*member, hand.slots)).collect()
+    }
+
+    /// All of them together.
+    pub fn hands(&self) -> u32 {
+        self.slots().values().sum()
+    }
+
+    /// From now on runs are spread anew whenever a node comes that they would be spread better with.
+    pub fn balance_by_itself(&self) {
+        self.balances.store(true, Ordering::Relaxed);
+    }
+
+    pub fn balances_by_itself(&self) -> bool {
+        self.balances.load(Ordering::Relaxed)
     }
 
     /// A node by its number, or by its address with or without a scheme.
@@ -227,8 +243,8 @@ impl Team for RunTeam {
         members
     }
 
-    fn spread(&self, plan: &PhysicalPlan, placement: &Placement) {
-        self.crew.seen().placed(self.job, &self.deployment.name, plan, placement);
+    fn spread(&self, plan: &PhysicalPlan, placement: &Placement, stays: &[bool]) {
+        self.crew.seen().placed(self.job, &self.deployment.name, plan, placement, stays);
     }
 
     async fn begin(&self, start: ShareStart) -> RunResult<FarMember> {

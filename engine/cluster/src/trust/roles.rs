@@ -96,6 +96,7 @@ pub const fn need(request: &Request) -> Need {
         | Request::Stop { .. }
         | Request::Kill { .. }
         | Request::Scale { .. }
+        | Request::Balance
         | Request::Savepoint { .. }
         | Request::Upgrade { .. }
         | Request::RollBack { .. }
