@@ -14,10 +14,14 @@ use crate::takeover::{FILE, Group, deployment, epoch};
 /// Long, for a machine with other work.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn project(every: &str) -> Millrace {
+/// Three quarters of a minute, and one that does not end by itself.
+const SOON: &str = "700800x";
+const LATE: &str = "86400x";
+
+fn project(every: &str, speed: &str) -> Millrace {
     let project = Millrace::project();
     project.sample("data/flights.parquet");
-    project.write(FILE, DEPARTURES.replace("[pipeline]\n", &format!("[pipeline]\n{every}")).replace("86400x", "1051200x"));
+    project.write(FILE, DEPARTURES.replace("[pipeline]\n", &format!("[pipeline]\n{every}")).replace("86400x", speed));
     project
 }
 
@@ -56,11 +60,11 @@ fn assert_same_rows(expected: &Millrace, found: &Millrace) {
 
 #[test]
 fn tasks_leave_a_node_that_is_drained_or_asked_to_end_and_the_run_begins_again_for_none_of_it() {
-    let expected = project("");
+    let expected = project("", SOON);
     let counts = expected.run(&["run", FILE, "--json"]).succeeded().json()["nodes"].clone();
     let leader = Node::start();
     let mut members = [Node::joined(&leader, 1), Node::joined(&leader, 1)];
-    let project = project("checkpoint_every = \"100ms\"\n");
+    let project = project("checkpoint_every = \"100ms\"\n", SOON);
     let mut command = project.command();
     command.args(["run", FILE, "--json", "--replay", "--parallelism", "2", "--on", &leader.address]).env("MILLRACE_TOKEN", &leader.token);
     let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -85,9 +89,18 @@ fn tasks_leave_a_node_that_is_drained_or_asked_to_end_and_the_run_begins_again_f
 
     // The next one comes before the other goes, which is only asked to end.
     let _third = Node::joined(&leader, 2);
+    until(&project, &leader, "that it would be spread better is known", |status| status["jobs"][0]["spreads_better"] == true);
+    let listed = says(&project, &leader, &["ps"]).succeeded().stdout;
+    assert!(listed.contains("1 run would be spread better over the nodes that are there now: millrace balance"), "{listed}");
+    let balanced = says(&project, &leader, &["balance"]).succeeded().stdout;
+    assert!(balanced.contains("spread anew over 2 nodes, at epoch "), "{balanced}");
+    until(&project, &leader, "both have tasks", |status| places(status) == [2, 3]);
+    let well = says(&project, &leader, &["balance"]).succeeded().stdout;
+    assert!(well.contains("as well as it can be"), "{well}");
     members[1].signal("TERM");
     assert_eq!(members[1].ended(), Some(0));
-    let moved = until(&project, &leader, "the tasks are the third one's", |status| status["jobs"][0]["job"].is_null() || places(status) == [3, 3]);
+    let moved =
+        until(&project, &leader, "the tasks are the third one's", |status| status["jobs"][0]["job"].is_null() || places(status) == [3, 3]);
     assert!(!moved["jobs"][0]["job"].is_null(), "the run has ended before its nodes could go: {moved:#}");
     let told = says(&project, &leader, &["logs"]).succeeded().stdout;
     assert!(told.contains("  node_drains  ") && told.contains("  moved  ") && told.contains("  node_left  "), "{told}");
@@ -100,7 +113,7 @@ fn tasks_leave_a_node_that_is_drained_or_asked_to_end_and_the_run_begins_again_f
 
 #[test]
 fn what_cannot_be_moved_is_told_and_stays_until_it_is_over() {
-    let (leader, project) = (Node::start(), project(""));
+    let (leader, project) = (Node::start(), project("", LATE));
     let member = Node::joined(&leader, 1);
     let mut command = project.command();
     command.args(["run", FILE, "--replay", "--parallelism", "2", "--on", &leader.address]).env("MILLRACE_TOKEN", &leader.token);
@@ -119,41 +132,65 @@ fn what_cannot_be_moved_is_told_and_stays_until_it_is_over() {
     assert!(back.contains("takes part again"), "{back}");
 }
 
+/// A minute, for a whole cluster to be restarted in; on a busy machine the last nodes go when it is over.
+const WHILE_ALL_GO: &str = "525600x";
+
 #[test]
-fn a_node_that_leads_is_drained_and_what_it_leads_goes_on_at_another_with_the_worker_that_only_knew_the_first() {
-    let mut group = Group::start(crate::takeover::SOON);
-    let (token, data) = (group.new_token(), tempfile::tempdir().unwrap());
-    let worker = Node::member(&group.nodes[0], data.path(), Some(&token));
+fn a_cluster_is_restarted_node_by_node_under_a_run_that_passes_from_node_to_node_with_its_workers() {
+    let mut group = Group::start(WHILE_ALL_GO);
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let join = |group: &Group, folder: &tempfile::TempDir, token: Option<&str>| Node::member(&group.nodes[0], folder.path(), token);
+    let mut workers = [0, 1].map(|worker: usize| join(&group, &folders[worker], Some(&group.new_token())));
     for member in 0..3 {
-        group.until(member, "the worker takes part with each node of the group", |status| {
-            status["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| node["address"] == worker.address.as_str()))
-        });
+        group.until(member, "the workers, which only know the first, take part with each", |status| has_joined(status, &workers));
     }
     group.says(0, &["deploy", FILE, "--replay"]);
     let before = group.under_way(0);
-    let from = deployment(&before)["node"].as_str().unwrap().to_owned();
-    let address = group.nodes[0].address.clone();
+    let first = deployment(&before)["node"].as_str().unwrap().to_owned();
+
     // Asked elsewhere, by its address.
+    let address = group.nodes[0].address.clone();
     let drained = group.says(1, &["drain", &address]);
     assert!(drained.contains("is drained: nothing runs there, it may be stopped"), "{drained}");
-    let is_handed = |of: &Value| of["node"].as_str().is_some_and(|node| node != from);
-    let handed = group.until(1, "another node is to lead it", |status| is_handed(deployment(status)));
-    assert!(deployment(&handed)["why"].is_null() || deployment(&handed)["why"].as_str().unwrap().contains("drained"), "{handed:#}");
-    group.until(1, "it leads it", |status| {
+    let led = group.until(1, "another node leads it", |status| {
         let of = deployment(status);
-        of["standing"] == "running" && epoch(of) > epoch(deployment(&before)) + 500
+        of["standing"] == "running" && of["node"].as_str().is_some_and(|node| node != first) && epoch(of) > epoch(deployment(&before)) + 500
     });
     let refused = Ran::from(group.on(0, &["deploy", FILE, "--name", "other"]).output().unwrap());
     assert!(refused.code == 1 && refused.stderr.contains("MR0656"), "{}", refused.stderr);
-    group.nodes[0].signal("TERM");
-    assert_eq!(group.nodes[0].ended(), Some(0));
-    let leads = (1..3).find(|member| group.says(*member, &["ps"]).contains(FILE)).unwrap_or(1);
-    let logs = group.says(1, &["logs"]) + &group.says(2, &["logs"]);
-    assert!(!logs.contains("taken_over"), "nobody had to wait for it to be silent: {logs}");
-    group.until(leads, "the worker has tasks of it there, or it is over", |status| {
-        let has_tasks = |node: &Value| node["address"] == worker.address.as_str() && node["tasks"].as_u64() > Some(0);
-        deployment(status).is_null() || status["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(has_tasks))
+    let second = deployment(&led)["node"].as_str().unwrap().to_owned();
+    let leads = (1..3).find(|member| group.says(*member, &["ps"]).contains(FILE)).unwrap();
+    group.until(leads, "the workers have tasks of it there", |status| {
+        let of = deployment(status);
+        of.is_null() || of["node"] != second.as_str() || workers.iter().all(|worker| tasks_of(status, worker) > Some(0))
     });
-    group.ends(leads);
+    let logs = group.says(1, &["logs"]) + &group.says(2, &["logs"]);
+    assert!(!logs.contains("taken_over"), "nobody had to wait for silence: {logs}");
+
+    for member in 0..3 {
+        let (other, address) = ((member + 1) % 3, group.nodes[member].address.clone());
+        group.says(other, &["drain", &address]);
+        group.restart(member);
+    }
+    for (worker, folder) in workers.iter_mut().zip(&folders) {
+        group.says(1, &["drain", &worker.address]);
+        worker.signal("TERM");
+        assert_eq!(worker.ended(), Some(0));
+        *worker = join(&group, folder, None);
+    }
+    group.until(2, "all are there again", |status| has_joined(status, &workers));
+    group.ends(1);
     group.assert_as_without_faults();
+}
+
+fn node_at<'a>(status: &'a Value, node: &Node) -> Option<&'a Value> {
+    status["nodes"].as_array()?.iter().find(|of| of["address"] == node.address.as_str())
+}
+
+fn has_joined(status: &Value, nodes: &[Node]) -> bool {
+    nodes.iter().all(|node| node_at(status, node).is_some_and(|of| of["standing"] == "joined"))
+}
+
+fn tasks_of(status: &Value, node: &Node) -> Option<u64> {
+    node_at(status, node)?["tasks"].as_u64()
 }

@@ -98,6 +98,20 @@ impl Group {
         deployment(&status)["node"].as_str().unwrap().to_owned()
     }
 
+    /// A node is asked to end, and started again in its folder: the group has it back, where it is now.
+    pub fn restart(&mut self, member: usize) {
+        self.nodes[member].signal("TERM");
+        assert_eq!(self.nodes[member].ended(), Some(0));
+        self.nodes[member] = Node::sharing(&self.data(member), self.project.folder.path(), None);
+        let address = self.nodes[member].address.clone();
+        self.until((member + 1) % 3, "it is of the group again", |status| {
+            let nodes = status["control"]["nodes"].as_array();
+            status["control"]["survives"] == 1
+                && nodes.is_some_and(|nodes| nodes.iter().any(|node| node["address"] == address.as_str()))
+                && status["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| node["address"] == address.as_str()))
+        });
+    }
+
     pub fn ends(&self, member: usize) {
         self.until(member, "it comes to its end", |status| deployment(status).is_null());
     }
