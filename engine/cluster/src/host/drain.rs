@@ -6,6 +6,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use millrace_control::control::{Deployment as Agreed, Desired};
 use millrace_model::Diagnostic;
 use millrace_plan::Member;
 use millrace_wire::cluster::{Drain, DrainLook};
@@ -21,6 +22,10 @@ use crate::control::{ControlNode, Peer};
 
 /// How long another node may take to answer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a member is waited for that is to say itself that it drains, and how often it is looked.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+const HEARD_EVERY: Duration = Duration::from_millis(5);
 
 /// From one look to the next, of a process that is about to end.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -124,14 +129,36 @@ async fn of_member(
     }
     let asked = timeout(ANSWERED_WITHIN, client.drain(None, drains)).await;
     let look = asked.map_err(|_| silent(&address))?.map_err(|error| error.diagnostic())?;
-    // It says so itself too, to all that it takes part with.
+    // It says so itself, in order with what it said before; only if that does not come it is taken from its answer.
     let is_on = !look.drain.is_no();
-    if crew.tell_drains(&address, is_on) && is_on {
+    let heard = async {
+        while crew.is_draining(&address) != is_on {
+            sleep(HEARD_EVERY).await;
+        }
+    };
+    if timeout(HEARD_WITHIN, heard).await.is_err() {
+        crew.tell_drains(&address, is_on);
+    }
+    if is_on {
         tokio::spawn(moving::move_off(host.clone()));
     }
     let (_, here) = crew.seen().drain(member);
     let stays = look.stays.into_iter().chain(here).collect();
     Ok(DrainLook { node: address, stays, ..look })
+}
+
+/// Deployments that are led elsewhere and go on from what is on this node's disk alone: whoever was handed one has not come to a checkpoint of its own yet.
+fn held_alone(control: &ControlNode) -> Vec<String> {
+    let is_alone = |known: &Agreed| {
+        let is_copied = known.source.place.as_ref().is_some_and(|place| place.replicas > 0);
+        let is_mine = known.holders.len() == 1 && known.holders.contains(control.name());
+        known.desired == Desired::Running && known.complete.is_some() && is_copied && is_mine
+    };
+    let held: Vec<String> = control.group().read(|agreed| {
+        let held = agreed.deployments().iter().filter(|(_, known)| is_alone(known));
+        held.map(|(name, _)| name.to_owned()).collect()
+    });
+    held.into_iter().filter(|name| !control.leading().is_led(name)).collect()
 }
 
 impl Shared {
@@ -153,11 +180,11 @@ impl Shared {
     pub(super) fn drain(&self) -> Drain {
         let crew = &self.options.crew;
         // A run that is handed on is over before that is entered.
-        let is_handing = crew.control().is_some_and(|control| control.leading().is_any());
-        match (crew.drains().is_on(), self.leads() == 0 && self.shares() == 0 && !is_handing) {
-            (false, _) => Drain::No,
-            (true, false) => Drain::Draining,
-            (true, true) => Drain::Drained,
+        let is_needed = || crew.control().is_some_and(|control| control.leading().is_any() || !held_alone(control).is_empty());
+        match crew.drains().is_on() {
+            false => Drain::No,
+            true if self.leads() > 0 || self.shares() > 0 || is_needed() => Drain::Draining,
+            true => Drain::Drained,
         }
     }
 
@@ -173,7 +200,11 @@ impl Shared {
             Some(name) => not_handed.get(&name).map(|why| format!("{} is not handed on: {why}", job.called())),
             None => Some(format!("{} is this node's alone: its files are here, or it takes no checkpoints", job.called())),
         };
-        self.under_way().iter().filter_map(why).collect()
+        let held = control.map(held_alone).unwrap_or_default();
+        let held = held
+            .into_iter()
+            .map(|name| format!("{name} goes on from what is on this node's disk alone, until its next checkpoint elsewhere"));
+        self.under_way().iter().filter_map(why).chain(held).collect()
     }
 
     fn drain_look(&self) -> DrainLook {
