@@ -172,6 +172,7 @@ fn a_cluster_is_restarted_node_by_node_under_a_run_that_passes_from_node_to_node
         group.says(other, &["drain", &address]);
         group.restart(member);
     }
+    group.until(1, "the workers have found it where it is now", |status| has_joined(status, &workers));
     for (worker, folder) in workers.iter_mut().zip(&folders) {
         group.says(1, &["drain", &worker.address]);
         worker.signal("TERM");
