@@ -53,6 +53,12 @@ pub enum Command {
     Status(LookArguments),
     /// Tells what happened to a node's cluster: each cause with what came of it
     Logs(LookArguments),
+    /// Empties a node, so that it can be stopped: its tasks, and the runs that it leads for a control group, go to others, and nothing is missed
+    Drain(DrainArguments),
+    /// Has a node take part again that was drained
+    Undrain(UndrainArguments),
+    /// Spreads the runs anew that would be spread better over the nodes that are there now, while they are under way
+    Balance(LookArguments),
     /// Ends a run on a node, of whoever asked for it
     Stop(StopArguments),
     /// Has a run on a node go on in other numbers of tasks, while it is under way: nothing is lost, and nothing repeated
@@ -193,6 +199,12 @@ pub struct NodeArguments {
     /// While this node leads the control group: how long another is silent before the runs that it leads are handed on
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = time, requires = "control")]
     pub takeover_after: std::time::Duration,
+    /// When a node joins with which runs that this node leads would be spread better: `ask` says so (`millrace ps`), `auto` spreads them anew
+    #[arg(long, value_name = "POLICY", default_value = "ask")]
+    pub balance: Balance,
+    /// When the process is asked to end (Ctrl-C, SIGTERM): how long what runs here may take to go to other nodes. Asked a second time, it ends at once
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub drain_within: std::time::Duration,
     /// Where others reach this node, if that is not where it listens, as through a forwarded port: HOST:PORT
     #[arg(long, value_name = "ADDRESS")]
     pub advertise: Option<String>,
@@ -205,6 +217,13 @@ pub struct NodeArguments {
     /// The most that state takes in memory, such as 2GiB, before windows put theirs on disk; half of the machine's if absent
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub state_memory: Option<u64>,
+}
+
+/// What becomes of runs that would be spread better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Balance {
+    Ask,
+    Auto,
 }
 
 #[derive(Debug, Args)]
@@ -249,6 +268,27 @@ pub struct LookArguments {
     /// Prints as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DrainArguments {
+    /// Its address, name or number, as `millrace status` shows them
+    #[arg(value_name = "NODE")]
+    pub which: String,
+    /// How long it is waited until nothing runs there any more. After that it goes on being drained
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    pub within: std::time::Duration,
+    #[command(flatten)]
+    pub node: LookArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct UndrainArguments {
+    /// Its address, name or number, as `millrace status` shows them
+    #[arg(value_name = "NODE")]
+    pub which: String,
+    #[command(flatten)]
+    pub node: LookArguments,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod cluster;
 mod deploy;
+mod drain;
 mod exit;
 mod interrupt;
 mod node;
@@ -13,6 +14,7 @@ mod progress;
 mod reach;
 mod run;
 mod savepoint;
+mod standing;
 mod studio;
 mod trust;
 mod upgrade;
@@ -73,6 +75,9 @@ async fn carry_out(command: Command) -> u8 {
         Command::Ps(arguments) => cluster::ps(arguments).await,
         Command::Status(arguments) => cluster::status(arguments).await,
         Command::Logs(arguments) => cluster::logs(arguments).await,
+        Command::Drain(arguments) => drain::drain(arguments).await,
+        Command::Balance(arguments) => drain::balance(arguments).await,
+        Command::Undrain(arguments) => drain::undrain(arguments).await,
         Command::Stop(arguments) => cluster::stop(arguments).await,
         Command::Scale(arguments) => cluster::scale(arguments).await,
         Command::Upgrade(arguments) => upgrade::upgrade(arguments).await,

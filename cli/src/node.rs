@@ -1,6 +1,6 @@
 //! `millrace node`.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,18 +14,15 @@ use millrace_engine::cluster::share::{Enlistment, stay_enlisted};
 use millrace_engine::cluster::trust::{Guard, JoinToken, Keyring, Name, TrustError, folder_in, member};
 use millrace_engine::cluster::{ClientError, Credential, Node, NodeOptions, serve as serve_node};
 use tokio::net::{UdpSocket, lookup_host};
-use tokio::task::AbortHandle;
 
-use crate::arguments::NodeArguments;
+use crate::arguments::{Balance, NodeArguments};
 use crate::check::sharing;
-use crate::cluster::words::control_group;
+use crate::cluster::words::{self, control_group};
 use crate::exit;
 use crate::interrupt::interrupted;
 use crate::output::{complain, say};
+use crate::standing::{keep_known, known, peers_of, stand_by as stand_by_all};
 use crate::trust::own_label;
-
-/// From one look at who is of the control group to the next.
-const STAND_BY_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the token serves that a cluster's first start prints.
 const FIRST_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -72,13 +69,23 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
             guard.take_group(control.group().clone());
         }
     }
+    let own = Enlistment {
+        token: guard.is_none().then(|| node.token().clone()),
+        slots: slots(&arguments),
+        drains: engine.drains().clone(),
+        learned: known(arguments.data.as_deref().filter(|_| guard.is_some())),
+        address,
+    };
+    if arguments.balance == Balance::Auto {
+        engine.balance_by_itself();
+    }
     tokio::select! {
-        () = interrupted() => {}
-        () = take_part(&arguments, leader.as_ref(), &node, &address, guard.as_ref()) => {}
+        () = ends(&engine, arguments.drain_within) => {}
+        () = take_part(&arguments, leader.as_ref(), guard.as_ref(), &own) => {}
         () = agree(&engine, control.as_ref(), leader.as_ref()) => {}
         () = engine.keep_deployments() => {}
         () = share_timeline(&engine, control.as_ref()) => {}
-        () = stand_by(&arguments, control.as_ref(), leader.as_ref(), &address, guard.as_ref()) => {}
+        () = stand_by(&arguments, control.as_ref(), leader.as_ref(), guard.as_ref(), &own) => {}
         () = tend(guard.as_ref(), leader.as_ref()) => {}
     }
     if let Some(control) = &control {
@@ -89,6 +96,21 @@ pub async fn serve(arguments: NodeArguments) -> anyhow::Result<u8> {
         keeping.finish().await;
     }
     Ok(exit::DONE)
+}
+
+/// Waits until the process is asked to end, and what runs here has gone elsewhere, as far as it can.
+async fn ends(engine: &Engine, within: Duration) {
+    interrupted().await;
+    if !engine.host().is_empty() {
+        complain(format_args!(
+            "draining: what runs here goes to other nodes, within {}; asked again, it ends at once",
+            words::time(within)
+        ));
+    }
+    tokio::select! {
+        () = engine.host().drain_before_end(within) => {}
+        () = interrupted() => {}
+    }
 }
 
 /// The folders that are shared, as paths without links: what others call them is compared with.
@@ -236,9 +258,8 @@ async fn share_timeline(engine: &Engine, control: Option<&ControlNode>) {
 }
 
 /// Never ends, if there is nothing to take part in.
-async fn take_part(arguments: &NodeArguments, leader: Option<&Leader>, node: &Node, address: &str, guard: Option<&Arc<Guard>>) {
+async fn take_part(arguments: &NodeArguments, leader: Option<&Leader>, guard: Option<&Arc<Guard>>, own: &Enlistment) {
     let Some(leader) = leader else { return std::future::pending().await };
-    let slots = slots(arguments);
     let token = arguments.token.clone().unwrap_or_default();
     let credential = || match guard {
         Some(guard) => {
@@ -247,47 +268,40 @@ async fn take_part(arguments: &NodeArguments, leader: Option<&Leader>, node: &No
         }
         None => Credential::Token(token.clone()),
     };
-    let token = guard.is_none().then(|| node.token().clone());
-    let own = Enlistment { address: address.to_owned(), token, slots };
-    stay_enlisted(&leader.address, credential, &own, |enlisted| tell(&leader.address, enlisted)).await;
+    // What keeps it from joining is said once: where there are other control nodes, it may be so for good.
+    let before = RefCell::new(String::new());
+    let told = |enlisted: Result<(), &ClientError>| {
+        let now = enlisted.as_ref().err().map_or_else(String::new, |error| error.to_string());
+        let is_news = before.replace(now.clone()) != now;
+        if enlisted.is_ok() || is_news {
+            tell(&leader.address, enlisted);
+        }
+    };
+    stay_enlisted(&leader.address, credential, own, told).await;
 }
 
-/// Takes part in the runs of the other nodes of the control group, where they share folders: whichever of them leads a run, those that are left are its
-/// members. Never ends.
+/// Takes part in the runs of the control group's other nodes too: a node of it where they share folders, since its runs pass from one to another there; any
+/// other one as soon as it is told of them. Never ends.
 async fn stand_by(
     arguments: &NodeArguments,
     control: Option<&ControlNode>,
     leader: Option<&Leader>,
-    address: &str,
     guard: Option<&Arc<Guard>>,
+    own: &Enlistment,
 ) {
-    let (Some(control), Some(guard)) = (control.filter(|_| !arguments.shared.is_empty()), guard) else {
-        return std::future::pending().await;
-    };
-    let mut stays: BTreeMap<String, AbortHandle> = BTreeMap::new();
-    loop {
-        let peers = control.peers();
-        // The one that was joined is told by itself.
-        let is_other = |peer: &&Peer| peer.name != control.name() && leader.is_none_or(|leader| leader.address != peer.address);
-        stays.retain(|address, stay| {
-            let is_there = peers.iter().any(|peer| peer.address == *address);
-            if !is_there {
-                stay.abort();
+    let (Some(guard), Some(data)) = (guard, arguments.data.as_deref()) else { return std::future::pending().await };
+    let leader_address = leader.map(|leader| leader.address.as_str());
+    match control {
+        Some(control) if !arguments.shared.is_empty() => stand_by_all(own, guard, leader_address, || peers_of(control)).await,
+        None if leader.is_some() => {
+            let learned = own.learned.follow();
+            tokio::select! {
+                () = stand_by_all(own, guard, leader_address, || learned.borrow().clone()) => {}
+                () = keep_known(data, &own.learned) => {}
             }
-            is_there
-        });
-        for peer in peers.into_iter().filter(|peer| is_other(&peer)) {
-            let (own, guard) = (Enlistment { address: address.to_owned(), token: None, slots: slots(arguments) }, guard.clone());
-            stays.entry(peer.address.clone()).or_insert_with(|| tokio::spawn(stay_with(peer, own, guard)).abort_handle());
         }
-        tokio::time::sleep(STAND_BY_EVERY).await;
+        _ => std::future::pending().await,
     }
-}
-
-async fn stay_with(peer: Peer, own: Enlistment, guard: Arc<Guard>) {
-    let credential = || Credential::Certificate { identity: guard.identity(), expected: Name::parse(&peer.name).ok() };
-    // It may be away for long, and then it leads nothing.
-    stay_enlisted(&peer.address, credential, &own, |_| {}).await;
 }
 
 /// Where a node that listens at all of this machine's addresses can be called from another one: nothing is sent for that.

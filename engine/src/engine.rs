@@ -9,7 +9,7 @@ use millrace_cluster::client::Disk;
 use millrace_cluster::control::ControlNode;
 use millrace_cluster::host::HostOptions;
 use millrace_cluster::seen::Keeping;
-use millrace_cluster::share::Crew;
+use millrace_cluster::share::{Crew, Drains};
 use millrace_cluster::{EngineClient, EngineHost, HostLimits};
 use millrace_runtime::clock::{Clock, SystemClock};
 use millrace_runtime::data_runtime::{DataPriority, DataRuntime};
@@ -74,6 +74,7 @@ impl Engine {
                 cores: u32::try_from(cores).unwrap_or(u32::MAX),
                 memory_bytes: memory_bytes(),
                 health: None,
+                drain: None,
                 control: false,
                 changes: true,
                 shared: options.shared.iter().filter_map(|folder| folder.to_str().map(str::to_owned)).collect(),
@@ -125,6 +126,16 @@ impl Engine {
     /// Has the nodes of a control group tell this one what they have seen, for as long as this is polled: each shows the same timeline. Never returns.
     pub async fn share_timeline(&self, control: &ControlNode) {
         millrace_cluster::seen::share(self.crew.seen(), control).await;
+    }
+
+    /// From now on runs are spread anew whenever a node comes that they would be spread better with.
+    pub fn balance_by_itself(&self) {
+        self.crew.balance_by_itself();
+    }
+
+    /// Whether this process is being emptied, to be stopped.
+    pub fn drains(&self) -> &Drains {
+        self.crew.drains()
     }
 
     /// The engine's control group looks like this now.

@@ -58,7 +58,7 @@ impl Maker {
         };
         let mut options = JobOptions::resolve(&deployment.options, &pipeline.settings);
         options.alerts = pipeline.alerts.into();
-        let hands: u32 = self.crew.present().iter().map(|(_, _, slots)| slots).sum();
+        let hands = self.crew.hands();
         if hands > 0 && deployment.options.parallelism.or(pipeline.settings.parallelism).is_none() {
             options.parallelism = hands;
         }
@@ -183,6 +183,10 @@ impl Run for LocalRun {
 
     async fn rescale(&self, scale: Scale) -> Result<Changed, Diagnostic> {
         self.handle.rescale(scale).await.map_err(|error| finding(&error))
+    }
+
+    async fn spread_anew(&self, what: String) -> Result<Changed, Diagnostic> {
+        self.handle.spread_anew(what).await.map_err(|error| finding(&error))
     }
 
     async fn savepoint(&self, name: &str) -> Result<SavepointTaken, Diagnostic> {

@@ -11,6 +11,7 @@ mod cli;
 mod cluster;
 mod control;
 mod departures;
+mod drain;
 mod estimates;
 mod extremes;
 mod kept_rows;

@@ -10,21 +10,21 @@ use millrace_tests::node::Node;
 use millrace_tests::{Millrace, Ran};
 use serde_json::Value;
 
-const FILE: &str = "departures.millrace.toml";
+pub const FILE: &str = "departures.millrace.toml";
 const NAME: &str = "departures";
 
 /// Long, for a machine with other work.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A year that takes half a minute, of which most is left once a busy machine has come to kill its node; and one that does not end by itself.
-const SOON: &str = "1051200x";
+pub const SOON: &str = "1051200x";
 const LATE: &str = "86400x";
 
 /// Three nodes of one control group, each with a folder of its own, and a project that all of them see.
-struct Group {
-    project: Millrace,
+pub struct Group {
+    pub project: Millrace,
     data: tempfile::TempDir,
-    nodes: Vec<Node>,
+    pub nodes: Vec<Node>,
 }
 
 /// A year of departures at some speed, kept often.
@@ -37,7 +37,7 @@ fn project(speed: &str) -> Millrace {
 }
 
 impl Group {
-    fn start(speed: &str) -> Group {
+    pub fn start(speed: &str) -> Group {
         let mut group = Group { project: project(speed), data: tempfile::tempdir().unwrap(), nodes: Vec::new() };
         for member in 0..3 {
             let token = (member > 0).then(|| group.new_token());
@@ -53,26 +53,26 @@ impl Group {
         self.data.path().join(format!("node-{member}"))
     }
 
-    fn new_token(&self) -> String {
+    pub fn new_token(&self) -> String {
         let mut command = self.project.command();
         command.args(["token", "--role", "node", "--data"]).arg(self.data(0));
         Ran::from(command.output().unwrap()).succeeded().stdout.trim().to_owned()
     }
 
     /// A command to a node, by the token that it printed: it is of this machine.
-    fn on(&self, member: usize, arguments: &[&str]) -> Command {
+    pub fn on(&self, member: usize, arguments: &[&str]) -> Command {
         let node = &self.nodes[member];
         let mut command = self.project.command();
         command.args(arguments).args(["--on", &format!("ws://{}", node.authority())]).env("MILLRACE_TOKEN", &node.token);
         command
     }
 
-    fn says(&self, member: usize, arguments: &[&str]) -> String {
+    pub fn says(&self, member: usize, arguments: &[&str]) -> String {
         Ran::from(self.on(member, arguments).output().unwrap()).succeeded().stdout
     }
 
     /// Asks until a node says what is wanted, and gives that.
-    fn until(&self, member: usize, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn until(&self, member: usize, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + PATIENCE;
         loop {
             let status: Value = serde_json::from_str(&self.says(member, &["status", "--json"])).unwrap();
@@ -85,7 +85,7 @@ impl Group {
     }
 
     /// The run is under way, and its epochs are on two disks.
-    fn under_way(&self, member: usize) -> Value {
+    pub fn under_way(&self, member: usize) -> Value {
         let is_kept = |of: &Value| epoch(of) > 3 && of["holders"].as_array().is_some_and(|holders| holders.len() == 2);
         self.until(member, "epochs are on two disks", |status| is_kept(deployment(status)))
     }
@@ -98,11 +98,25 @@ impl Group {
         deployment(&status)["node"].as_str().unwrap().to_owned()
     }
 
-    fn ends(&self, member: usize) {
+    /// A node is asked to end, and started again in its folder: the group has it back, where it is now.
+    pub fn restart(&mut self, member: usize) {
+        self.nodes[member].signal("TERM");
+        assert_eq!(self.nodes[member].ended(), Some(0));
+        self.nodes[member] = Node::sharing(&self.data(member), self.project.folder.path(), None);
+        let address = self.nodes[member].address.clone();
+        self.until((member + 1) % 3, "it is of the group again", |status| {
+            let nodes = status["control"]["nodes"].as_array();
+            status["control"]["survives"] == 1
+                && nodes.is_some_and(|nodes| nodes.iter().any(|node| node["address"] == address.as_str()))
+                && status["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| node["address"] == address.as_str()))
+        });
+    }
+
+    pub fn ends(&self, member: usize) {
         self.until(member, "it comes to its end", |status| deployment(status).is_null());
     }
 
-    fn assert_as_without_faults(&self) {
+    pub fn assert_as_without_faults(&self) {
         let alone = project(SOON);
         Ran::from(alone.command().args(["run", FILE, "--json"]).output().unwrap()).succeeded();
         let connection = Connection::open_in_memory().unwrap();
@@ -113,12 +127,12 @@ impl Group {
     }
 }
 
-fn deployment(status: &Value) -> &Value {
+pub fn deployment(status: &Value) -> &Value {
     let all = status["control"]["deployments"].as_array();
     all.and_then(|all| all.iter().find(|of| of["name"] == NAME)).unwrap_or(&Value::Null)
 }
 
-fn epoch(deployment: &Value) -> u64 {
+pub fn epoch(deployment: &Value) -> u64 {
     deployment["epoch"].as_u64().unwrap_or(0)
 }
 

@@ -147,6 +147,11 @@ impl Node {
         assert!(sent.success(), "kill -{name}");
     }
 
+    /// Waits until the process has ended by itself, and gives its exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -6,7 +6,7 @@ use millrace_engine::model::Timestamp;
 use millrace_engine::wire::alerts::AlertFigures;
 use millrace_engine::wire::change::ChangeFigures;
 use millrace_engine::wire::cluster::{
-    Cluster, ClusterJob, ClusterNode, ControlLook, ControlNode, DeploymentLook, DeploymentStanding, Happening, Incident, Standing,
+    Cluster, ClusterJob, ClusterNode, ControlLook, ControlNode, DeploymentLook, DeploymentStanding, Drain, Happening, Incident, Standing,
 };
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::JobId;
@@ -37,6 +37,8 @@ pub fn status(cluster: &Cluster, on: &str, before: Option<&Cluster>) -> String {
     }
     parts.push(runs_since(cluster, before));
     parts.extend(firing(cluster));
+    parts.extend(balance(cluster));
+    parts.extend(releases(cluster));
     parts.join("\n\n")
 }
 
@@ -89,8 +91,9 @@ fn firing(cluster: &Cluster) -> Option<String> {
 
 /// The runs, and who leads the control group if there is one.
 pub fn runs_and_leader(cluster: &Cluster) -> String {
-    let runs = runs_since(cluster, None);
-    cluster.control.as_ref().map_or_else(|| runs.clone(), |control| format!("{runs}\n\n{}", control_group(control)))
+    let group = cluster.control.as_ref().map(control_group);
+    let parts = [Some(runs_since(cluster, None)), draining(cluster, None), balance(cluster), releases(cluster), group];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
 /// `control group: first-3f9a2c1b leads, term 4; 3 of 3 nodes vote, and the loss of 1 is survived`
@@ -130,12 +133,13 @@ fn nodes(cluster: &Cluster, on: &str) -> String {
         vec![
             node.member.to_string(),
             node.address.clone().unwrap_or_else(|| on.to_owned()),
-            standing(node.standing).to_owned(),
+            standing(node),
             slots,
             grouped(u64::from(node.tasks)),
             cpu,
             memory,
-            node.why.clone().unwrap_or_default(),
+            node.version.clone().unwrap_or_else(|| "-".to_owned()),
+            why(node),
         ]
     };
     let titles = [
@@ -146,6 +150,7 @@ fn nodes(cluster: &Cluster, on: &str) -> String {
         ("TASKS", Right),
         ("CPU", Right),
         ("MEMORY", Right),
+        ("RELEASE", Left),
         ("WHY", Left),
     ];
     table(&titles, &cluster.nodes.iter().map(line).collect::<Vec<_>>())
@@ -255,13 +260,77 @@ pub fn ended(job: JobId, seen: Option<&ClusterJob>) -> String {
     }
 }
 
-const fn standing(standing: Standing) -> &'static str {
-    match standing {
+fn standing(node: &ClusterNode) -> String {
+    let standing = match node.standing {
         Standing::Leads => "leads",
         Standing::Joined => "joined",
         Standing::Suspected => "suspected",
-        Standing::Lost => "lost",
+        Standing::Lost if node.drain == Drain::Drained => return "left".to_owned(),
+        Standing::Lost => return "lost".to_owned(),
+    };
+    match node.drain {
+        Drain::No => standing.to_owned(),
+        Drain::Draining => format!("{standing}, draining"),
+        Drain::Drained => format!("{standing}, drained"),
     }
+}
+
+/// Why it stands as it does, and what stays there although it is drained.
+fn why(node: &ClusterNode) -> String {
+    node.why.iter().chain(&node.stays).cloned().collect::<Vec<_>>().join("; ")
+}
+
+/// Nodes that are being drained, or are, one a line. None if none is.
+fn draining(cluster: &Cluster, on: Option<&str>) -> Option<String> {
+    let line = |node: &ClusterNode| {
+        let address = node.address.as_deref().or(on).unwrap_or("this node");
+        let stays = if node.stays.is_empty() { String::new() } else { format!("; {}", node.stays.join("; ")) };
+        match node.drain {
+            Drain::No => None,
+            _ if node.standing == Standing::Lost => None,
+            Drain::Draining => Some(format!("{address} is being drained{stays}")),
+            Drain::Drained => Some(format!("{address} is drained: nothing runs there, it may be stopped")),
+        }
+    };
+    let lines: Vec<String> = cluster.nodes.iter().filter_map(line).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// What runs other releases than most, if any does: `releases differ: 0.2.0 on 3 nodes; 0.1.0 on wss://b:7400`.
+fn releases(cluster: &Cluster) -> Option<String> {
+    let mut by_release: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for node in cluster.nodes.iter().filter(|node| node.standing != Standing::Lost) {
+        if let Some(version) = &node.version {
+            by_release.entry(version).or_default().push(node.address.as_deref().unwrap_or("the node that was asked"));
+        }
+    }
+    let most = by_release.values().map(Vec::len).max().filter(|_| by_release.len() > 1)?;
+    let mut is_told = false;
+    let of = |(version, nodes): (&&str, &Vec<&str>)| {
+        let is_most = nodes.len() == most && nodes.len() > 1 && !std::mem::replace(&mut is_told, true);
+        if is_most { format!("{version} on {most} nodes") } else { format!("{version} on {}", nodes.join(", ")) }
+    };
+    Some(format!("releases differ: {}", by_release.iter().map(of).collect::<Vec<_>>().join("; ")))
+}
+
+/// That runs would be spread better, if any would.
+fn balance(cluster: &Cluster) -> Option<String> {
+    let runs = cluster.jobs.iter().filter(|job| job.spreads_better).count();
+    match runs {
+        0 => None,
+        1 => Some("1 run would be spread better over the nodes that are there now: millrace balance".to_owned()),
+        runs => Some(format!("{runs} runs would be spread better over the nodes that are there now: millrace balance")),
+    }
+}
+
+/// `HOST:PORT` of an address, with or without a scheme.
+pub fn authority(address: &str) -> &str {
+    address.split_once("://").map_or(address, |(_, authority)| authority).trim_end_matches('/')
+}
+
+/// `1.5 s`, `30 s`
+pub fn time(time: std::time::Duration) -> String {
+    format!("{} s", time.as_secs_f64())
 }
 
 const fn state(state: RunState) -> &'static str {
@@ -304,12 +373,69 @@ mod tests {
             parallelism: 2,
             change: None,
             firing: Vec::new(),
+            spreads_better: false,
         }
     }
 
     #[test]
     fn a_run_says_which_of_its_tasks_are_where() {
         assert_eq!(where_it_runs(&job(0, 0)), "0: flights; 1: hourly x2; 2: hourly");
+    }
+
+    fn node(member: u32, standing: Standing, drain: Drain, version: &str) -> ClusterNode {
+        ClusterNode {
+            member,
+            address: (member > 0).then(|| format!("ws://b:{member}")),
+            incarnation: 1,
+            standing,
+            since_us: 0,
+            why: None,
+            slots: None,
+            slots_used: 0,
+            tasks: 0,
+            cores: 1,
+            memory_bytes: 1,
+            health: None,
+            drain,
+            stays: Vec::new(),
+            version: Some(version.to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_node_that_drains_says_so_and_what_stays_and_one_that_went_drained_has_left() {
+        let stays = vec!["run 3 of x is not moved: a run without checkpoints".to_owned()];
+        let drains = ClusterNode { stays, ..node(1, Standing::Joined, Drain::Draining, "1") };
+        let nodes = vec![node(0, Standing::Leads, Drain::No, "1"), drains, node(2, Standing::Joined, Drain::Drained, "1")];
+        assert_eq!(nodes.iter().map(super::standing).collect::<Vec<_>>(), ["leads", "joined, draining", "joined, drained"]);
+        assert_eq!(super::standing(&node(3, Standing::Lost, Drain::Drained, "1")), "left");
+        let text = "ws://b:1 is being drained; run 3 of x is not moved: a run without checkpoints\n\
+                    ws://b:2 is drained: nothing runs there, it may be stopped";
+        assert_eq!(draining(&Cluster { nodes, ..Cluster::default() }, None).as_deref(), Some(text));
+    }
+
+    #[test]
+    fn releases_are_told_where_they_differ_and_a_node_that_is_gone_does_not_count() {
+        let of = |versions: &[&str]| {
+            let node = |(member, version): (u32, &&str)| node(member, Standing::Joined, Drain::No, version);
+            Cluster { nodes: (0..).zip(versions).map(node).collect(), ..Cluster::default() }
+        };
+        assert_eq!(releases(&of(&["1", "1"])), None);
+        let told = releases(&of(&["2", "1", "2"]));
+        assert_eq!(told.as_deref(), Some("releases differ: 1 on ws://b:1; 2 on 2 nodes"));
+        let mut gone = of(&["2", "1"]);
+        gone.nodes[1].standing = Standing::Lost;
+        assert_eq!(releases(&gone), None);
+    }
+
+    #[test]
+    fn runs_that_would_be_spread_better_are_told_with_what_to_do() {
+        let of = |better: &[bool]| Cluster {
+            jobs: better.iter().map(|spreads_better| ClusterJob { spreads_better: *spreads_better, ..job(0, 0) }).collect(),
+            ..Cluster::default()
+        };
+        assert_eq!(balance(&of(&[false])), None);
+        assert!(balance(&of(&[true, false, true])).is_some_and(|text| text.starts_with("2 runs would be spread better")));
     }
 
     #[test]

@@ -68,6 +68,14 @@ impl ClientError {
         matches!(self, ClientError::Unreachable { .. } | ClientError::Full { .. } | ClientError::ContactLost { .. })
     }
 
+    /// As it is passed on to somebody else.
+    pub(crate) fn diagnostic(&self) -> Diagnostic {
+        match self {
+            ClientError::Failed { diagnostic } => (**diagnostic).clone(),
+            other => Diagnostic { code: other.code().to_owned().into(), ..Diagnostic::error(codes::CONTACT, other.to_string()) },
+        }
+    }
+
     pub(crate) fn failed(diagnostic: Diagnostic) -> Self {
         ClientError::Failed { diagnostic: Box::new(diagnostic) }
     }

@@ -51,6 +51,9 @@ pub trait Run: Send + Sync {
     /// Goes on in other numbers of tasks. Returns once rows flow again, or with why it cannot be.
     async fn rescale(&self, scale: Scale) -> Result<Changed, Diagnostic>;
 
+    /// Goes on spread over the nodes that take part now. `what`: in words, as it is told. Returns once rows flow again, or with why it cannot be.
+    async fn spread_anew(&self, what: String) -> Result<Changed, Diagnostic>;
+
     /// Keeps its state under a name. Returns once that is at rest, or with why it cannot be.
     async fn savepoint(&self, name: &str) -> Result<SavepointTaken, Diagnostic>;
 

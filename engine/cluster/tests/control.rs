@@ -159,3 +159,21 @@ async fn a_node_without_a_group_says_so_to_whoever_asks_as_one_of_it() {
     assert!(!client.describe().await.unwrap().control);
     alone.kill().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_of_a_release_to_come_is_refused_to_whoever_asks_and_the_group_goes_on() {
+    let token = Token::random().unwrap();
+    let members = three(&token).await;
+    let client = session_by(&members[1], &token).await;
+    let unknown = json!({ "ask": { "ask": "write", "with": { "change": "fly", "name": "p", "generation": 1 } } });
+    let known = json!({ "ask": { "ask": "write", "with": { "change": "remove", "name": "p", "generation": 1 } } });
+    for _ in 0..3 {
+        let refused = client.consensus(unknown.clone()).await.unwrap_err();
+        assert!(refused.code() == "MR0601" && refused.to_string().contains("fly"), "{refused}");
+    }
+    // What it knows it answers, in the same words.
+    client.consensus(known).await.unwrap();
+    let ledger = RunLedger::lead(&members[1].control, "p".into(), "text", &[], false).await.unwrap();
+    ledger.complete(RunId(7), 1).await.unwrap();
+    assert!(members.iter().all(|member| member.leader().is_some()));
+}

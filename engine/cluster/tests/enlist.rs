@@ -41,7 +41,8 @@ async fn a_node_that_only_its_leader_has_lost_is_called_back() {
     let ((leader, crew), token) = (leader().await, Token::random().unwrap());
     let node = door("127.0.0.1:0", &token).await;
     let address = node.address().to_string();
-    let (_staying, joined) = staying(&leader, Enlistment { address: format!("ws://{address}"), token: Some(token.clone()), slots: 2 });
+    let (_staying, joined) =
+        staying(&leader, Enlistment { address: format!("ws://{address}"), token: Some(token.clone()), slots: 2, ..Enlistment::default() });
     until("the node is there", || crew.present().len() == 1).await;
     let first = crew.present();
     // The way from the leader to the node is gone for a moment; that from the node to its leader stands all the while.
@@ -57,7 +58,7 @@ async fn a_node_that_only_its_leader_has_lost_is_called_back() {
 async fn a_node_that_says_again_that_it_takes_part_stays_the_member_that_it_is() {
     let ((leader, crew), token) = (leader().await, Token::random().unwrap());
     let node = door("127.0.0.1:0", &token).await;
-    let own = Enlistment { address: format!("ws://{}", node.address()), token: Some(token), slots: 2 };
+    let own = Enlistment { address: format!("ws://{}", node.address()), token: Some(token), slots: 2, ..Enlistment::default() };
     let client = enlist(&format!("ws://{}", leader.address()), &Credential::Token(leader.token().reveal()), &own).await.unwrap();
     let first = crew.present();
     let other = Enlistment { slots: 3, ..own.clone() };
@@ -77,7 +78,7 @@ async fn a_run_does_not_wait_for_a_node_whose_connection_does_not_come_back() {
     let ((leader, crew), token) = (leader().await, Token::random().unwrap());
     let node = door("127.0.0.1:0", &token).await;
     let way = Proxy::to(node.address()).await;
-    let own = Enlistment { address: way.url(), token: Some(token), slots: 2 };
+    let own = Enlistment { address: way.url(), token: Some(token), slots: 2, ..Enlistment::default() };
     let _session = enlist(&format!("ws://{}", leader.address()), &Credential::Token(leader.token().reveal()), &own).await.unwrap();
     assert_eq!(crew.in_reach().await.len(), 1);
     // Nobody is told that it is gone: whether it is becomes known ten seconds later.

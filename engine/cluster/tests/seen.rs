@@ -19,7 +19,8 @@ async fn join(leader: &Node, member: &Node) -> EngineClient {
 }
 
 async fn join_with(leader: &Node, member: &Node, slots: u32) -> EngineClient {
-    let own = Enlistment { address: format!("ws://{}", member.address()), token: Some(member.token().clone()), slots };
+    let own =
+        Enlistment { address: format!("ws://{}", member.address()), token: Some(member.token().clone()), slots, ..Enlistment::default() };
     let shown = Credential::Token(leader.token().reveal());
     enlist(&format!("ws://{}", leader.address()), &shown, &own).await.unwrap()
 }

@@ -331,7 +331,7 @@ async fn a_role_covers_what_it_says_and_no_more_and_each_request_is_told_of() {
         }
         let scaled = client.scale(JobId(4711), Scale { parallelism: Some(2), ..Scale::default() }).await.unwrap_err();
         assert_eq!(scaled.code(), if may_run { "MR0620" } else { "MR0619" }, "{role}");
-        let own = Enlistment { address: "wss://127.0.0.1:1".to_owned(), token: None, slots: 1 };
+        let own = Enlistment { address: "wss://127.0.0.1:1".to_owned(), token: None, slots: 1, ..Enlistment::default() };
         let shown = Credential::Certificate { identity: member.clone(), expected: None };
         let code = enlist(&cluster.address(), &shown, &own).await.err().unwrap().code().to_owned();
         // Who may be called back there is called, in vain.
@@ -361,7 +361,7 @@ async fn a_node_enlists_where_it_is_and_not_in_the_place_of_another() {
     assert!(none.is_none(), "it is of a cluster already");
     let guard = Arc::new(guard);
     let second = serve("127.0.0.1:0", host().0, NodeOptions { guard: Some(guard.clone()), ..NodeOptions::default() }).await.unwrap();
-    let own = Enlistment { address: format!("wss://{}", second.address()), token: None, slots: 1 };
+    let own = Enlistment { address: format!("wss://{}", second.address()), token: None, slots: 1, ..Enlistment::default() };
     let as_second = Credential::Certificate { identity: guard.identity(), expected: None };
     enlist(&cluster.address(), &as_second, &own).await.unwrap().ping().await.unwrap();
     let as_third = Credential::Certificate { identity: cluster.somebody(Role::Node).await, expected: None };

@@ -82,6 +82,18 @@ impl Placement {
         found.filter(|stretch| stretch.vertex == vertex && task < stretch.end).map_or(LEADER, |stretch| stretch.member)
     }
 
+    /// How crowded it is: for each operator whose tasks are spread, the most tasks of it that a member has for each of its slots, summed. Of two placements
+    /// of one plan over the same slots, the one of less is spread better.
+    pub fn crowding(&self, plan: &PhysicalPlan, slots: &BTreeMap<Member, u32>, stays: &dyn Fn(usize) -> bool) -> f64 {
+        let of_vertex = |(vertex, of): (usize, &Vertex)| {
+            let mut tasks: BTreeMap<Member, u32> = BTreeMap::new();
+            (0..of.parallelism).for_each(|task| *tasks.entry(self.member(vertex, task)).or_default() += 1);
+            let each = tasks.iter().map(|(member, tasks)| f64::from(*tasks) / f64::from(slots.get(member).copied().unwrap_or(1).max(1)));
+            each.fold(0.0, f64::max)
+        };
+        plan.vertices.iter().enumerate().filter(|(vertex, _)| !stays(*vertex)).map(of_vertex).sum()
+    }
+
     /// The members besides the leader that run anything.
     pub fn members(&self) -> Vec<Member> {
         let mut members: Vec<Member> = self.away.iter().map(|stretch| stretch.member).collect();
@@ -123,6 +135,17 @@ mod tests {
         assert_eq!(of(&placement, 2, 6), [1, 1, 1, 1, 2, 2]);
         assert_eq!(of(&placement, 3, 1), [1]);
         assert_eq!(placement.members(), [Member(1), Member(2)]);
+    }
+
+    #[test]
+    fn tasks_that_are_over_more_slots_are_less_crowded_and_what_stays_does_not_count() {
+        let plan = plan(&[4, 1]);
+        let crowding = |placement: &Placement, slots: &BTreeMap<Member, u32>| placement.crowding(&plan, slots, &|vertex| vertex == 1);
+        let (one, two) = (BTreeMap::from([(Member(1), 2)]), BTreeMap::from([(Member(1), 2), (Member(2), 2)]));
+        let [alone, over_one, over_two] =
+            [&BTreeMap::new(), &one, &two].map(|slots| Placement::spread(&plan, slots, &|vertex| vertex.nodes[0].as_str() == "n1"));
+        assert_eq!([&alone, &over_one, &over_two].map(|placement| crowding(placement, &two)), [4.0, 2.0, 1.0]);
+        assert_eq!(crowding(&over_one, &one), 2.0);
     }
 
     #[test]

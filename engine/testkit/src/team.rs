@@ -51,6 +51,11 @@ impl TestTeam {
         }
     }
 
+    /// A member comes to no later muster, and goes on with what it has.
+    pub fn spare(&self, member: u32) {
+        lock(&self.slots).remove(&Member(member));
+    }
+
     /// The members that have begun an attempt, in order.
     pub fn begun(&self) -> Vec<u32> {
         lock(&self.begun).iter().map(|member| member.0).collect()

@@ -8,7 +8,7 @@ use millrace_model::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::AlertFigures;
-use crate::change::ChangeFigures;
+use crate::change::{ChangeFigures, Changed};
 use crate::figures::RunState;
 use crate::message::JobId;
 
@@ -161,6 +161,51 @@ pub struct ClusterNode {
     /// As last told; none of a peer of the release before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+    /// Whether it is being emptied, to be stopped.
+    #[serde(default, skip_serializing_if = "Drain::is_no")]
+    pub drain: Drain,
+    /// What stays there although it drains, each with why, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stays: Vec<String>,
+    /// The release that it runs; none where it was not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// Whether a node is being emptied, so that it can be stopped and nothing is missed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drain {
+    /// It takes part.
+    #[default]
+    No,
+    /// It takes nothing new, and something is left.
+    Draining,
+    /// Nothing runs there any more.
+    Drained,
+}
+
+impl Drain {
+    pub const fn is_no(&self) -> bool {
+        matches!(self, Drain::No)
+    }
+}
+
+/// How far a node has come in being emptied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainLook {
+    /// What the node is called: its address or its name; empty where nobody knows it by another one than it was asked at.
+    #[serde(default)]
+    pub node: String,
+    pub drain: Drain,
+    /// Runs that it leads, and parts that it takes in runs which are led elsewhere.
+    #[serde(default)]
+    pub leads: u32,
+    #[serde(default)]
+    pub shares: u32,
+    /// What stays there although it drains, each with why, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stays: Vec<String>,
 }
 
 /// Whether a node is in reach.
@@ -218,6 +263,23 @@ pub struct ClusterJob {
     /// Its alerts that fire.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub firing: Vec<AlertFigures>,
+    /// Whether its tasks would be spread better over the nodes that are there now than they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spreads_better: bool,
+}
+
+/// What became of a run that was to be spread anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balanced {
+    pub job: JobId,
+    /// The pipeline file's name.
+    pub name: String,
+    /// What came of it; none if it could not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Changed>,
+    /// Why it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What happened to nodes and runs, oldest first. Bounded: the oldest go.
@@ -290,6 +352,12 @@ pub mod happenings {
     /// It is in reach again, and nothing was lost.
     pub const NODE_RESUMED: &str = "node_resumed";
     pub const NODE_LOST: &str = "node_lost";
+    /// It is being emptied, as somebody asked..
+    pub const NODE_DRAINS: &str = "node_drains";
+    /// ..was stopped once it was empty..
+    pub const NODE_LEFT: &str = "node_left";
+    /// ..or takes part again.
+    pub const NODE_TAKES_PART: &str = "node_takes_part";
     /// Tasks ended with the node that ran them.
     pub const TASKS_LOST: &str = "tasks_lost";
     pub const CHECKPOINT_FAILED: &str = "checkpoint_failed";
@@ -299,6 +367,8 @@ pub mod happenings {
     pub const RESTARTED: &str = "restarted";
     /// A run goes on in other numbers of tasks, as somebody asked it to.
     pub const RESCALED: &str = "rescaled";
+    /// Tasks of a run are at other nodes, as somebody asked.
+    pub const MOVED: &str = "moved";
     /// A run goes on as another pipeline, or as the one before again.
     pub const UPGRADED: &str = "upgraded";
     pub const ROLLED_BACK: &str = "rolled_back";

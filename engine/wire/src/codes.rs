@@ -58,5 +58,9 @@ pub const OTHER_FOLDER: &str = "MR0654";
 pub const NO_REPLICA: &str = "MR0655";
 /// What is asked of a node of the control group does not fit how the group is.
 pub const VOTER: &str = "MR0656";
+/// The node is being emptied, and takes nothing new.
+pub const DRAINS: &str = "MR0657";
+/// A node that cannot be emptied: it is not known, or nobody else could take what it has.
+pub const NOT_DRAINED: &str = "MR0658";
 /// The engine's own fault.
 pub const BUG: &str = "MR0690";

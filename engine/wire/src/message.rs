@@ -10,7 +10,7 @@ use millrace_model::{Diagnostic, NodeId, PortRef, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Changed, SavepointTaken, Scale, Upgraded};
-use crate::cluster::{Cluster, Health, PageMark, TimelinePage};
+use crate::cluster::{Balanced, Cluster, Drain, DrainLook, Health, PageMark, TimelinePage};
 use crate::figures::{JobFigures, RunState, Summary};
 
 /// The oldest protocol that this release speaks, which every peer must understand: a session of it ends with its connections.
@@ -204,6 +204,23 @@ pub enum Request {
         address: String,
         token: String,
         slots: u32,
+        /// It takes nothing new, since it is to be stopped. A leader of the release before takes no notice.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        drains: bool,
+        /// Whether it understands `Enlisted`. Who does not is told `Done`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        learns: bool,
+    },
+    /// Has the runs that would be spread better over the nodes that are there now be spread anew. Reply: `Balanced`, once their rows flow again. A peer whose
+    /// description tells no `drain` does not know it, and would end the session.
+    Balance,
+    /// Has a node be emptied, or take part again: the node that is asked, or another that it knows, by its address, name or number. Without `drains` it is
+    /// only looked how far that has come. Reply: `Drain`. A peer whose description tells no `drain` does not know it, and would end the session.
+    Drain {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drains: Option<bool>,
     },
     /// Asks a node to take part in a run that the asking side leads: to make the tasks of `start` (`ShareStart` of the runtime, as JSON), of this
     /// deployment whose sources have these columns. What becomes of it is told by [`Event::Share`].
@@ -348,6 +365,17 @@ pub enum Reply {
         at_us: i64,
         pages: Vec<TimelinePage>,
     },
+    /// The node takes part. The nodes of the control group, of which any may lead runs: it may take part in those too.
+    Enlisted {
+        #[serde(default)]
+        control: Vec<ControlPeer>,
+    },
+    Drain {
+        look: DrainLook,
+    },
+    Balanced {
+        runs: Vec<Balanced>,
+    },
 }
 
 /// A text that is shown on purpose, and to no log by accident.
@@ -371,6 +399,14 @@ pub struct Certificate {
     pub revoked: bool,
 }
 
+/// A node of a control group, as the others reach it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ControlPeer {
+    /// Its certificate's.
+    pub name: String,
+    pub address: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EngineDescription {
     pub version: String,
@@ -392,6 +428,9 @@ pub struct EngineDescription {
     /// Whether it can be asked for tokens and certificates, and for its pages of the fault timeline. A peer of the release before cannot.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub admits: bool,
+    /// Whether it is being emptied. A peer of the release before tells none, and knows nothing of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -436,7 +475,7 @@ pub struct Notice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert: Option<String>,
     /// A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `window`, `failed`,
-    /// `resumed`, `restarted`, `checkpoint_failed`, `checkpoint_slow`, `savepoint`, `state_changed`, `rescaled`,
+    /// `resumed`, `restarted`, `checkpoint_failed`, `checkpoint_slow`, `savepoint`, `state_changed`, `rescaled`, `moved`,
     /// `upgraded`, `rolled_back`, `change_refused`, `alert_firing`, `alert_resolved`, `alert_not_told`.
     pub kind: String,
     /// In words.

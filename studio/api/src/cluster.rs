@@ -21,6 +21,10 @@ pub struct Cluster {
     pub jobs: Vec<ClusterJob>,
     /// Oldest first.
     pub incidents: Vec<Incident>,
+    /// Why a node was not drained that somebody here wanted to be, until the next wish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub refused: Option<String>,
     /// Parts that the node takes in runs which another leads.
     pub led_elsewhere: u32,
     /// The control group that the node is of.
@@ -146,6 +150,23 @@ pub struct ClusterNode {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub memory_bytes: Option<f64>,
+    pub drain: ClusterDrain,
+    /// What stays there although it is being drained, each with why.
+    pub stays: Vec<String>,
+    /// The release that it runs; none where it was not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub version: Option<String>,
+}
+
+/// Whether a node is being emptied, to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterDrain {
+    No,
+    Draining,
+    /// Nothing runs there any more.
+    Drained,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]

@@ -38,7 +38,7 @@ pub use catalog::{Catalog, FunctionInfo, InputsInfo, KindInfo, PortInfo};
 pub use chart::{AxisKind, ChartAxis, ChartInfo, ChartMark, ChartSeries};
 pub use chart_frame::{ChartFrame, ChartFrameError};
 pub use cluster::{
-    Cluster, ClusterContact, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, ControlGroup, ControlNode, ControlPart,
+    Cluster, ClusterContact, ClusterDrain, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, ControlGroup, ControlNode, ControlPart,
     DeploymentState, GroupDeployment, Happening, Incident,
 };
 pub use document::{

@@ -205,6 +205,12 @@ pub enum Request {
         #[ts(optional)]
         target: Option<String>,
     },
+    /// Has a node of the cluster at a target be emptied, or take part again. `Done` says that it was asked for; the cluster tells what comes of it.
+    DrainNode {
+        target: String,
+        member: u32,
+        on: bool,
+    },
     /// Frames handled since the last `Ack`.
     Ack {
         frames: u32,

@@ -26,6 +26,8 @@ pub enum News {
     Contact(Contact),
     /// The node is of an earlier release.
     Unknown,
+    /// Why a wish about one of its nodes was refused; none: it was not.
+    Refused(Option<String>),
 }
 
 /// A target that screens watch.
@@ -64,7 +66,7 @@ impl Watched {
         match &news {
             News::Unknown => (self.asking, self.tells) = (None, false),
             News::Contact(contact) if contact.is_lost() => self.asking = None,
-            News::Contact(_) | News::Look(_) => {}
+            News::Contact(_) | News::Look(_) | News::Refused(_) => {}
         }
         self.view.take(news, now_ms);
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use millrace_engine::cluster::Contact;
-use millrace_engine::wire::cluster::{self as wire, Standing};
+use millrace_engine::wire::cluster::{self as wire, Drain, Standing};
 use millrace_engine::wire::figures::RunState;
 use millrace_engine::wire::message::JobId;
 use millrace_studio_api::{
-    Cluster, ClusterContact, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, ControlGroup, ControlNode, ControlPart,
+    Cluster, ClusterContact, ClusterDrain, ClusterJob, ClusterLink, ClusterNode, ClusterStanding, ControlGroup, ControlNode, ControlPart,
     DeploymentState, GroupDeployment, Happening, Incident,
 };
 
@@ -34,6 +34,7 @@ impl View {
             links: Vec::new(),
             jobs: Vec::new(),
             incidents: Vec::new(),
+            refused: None,
             led_elsewhere: 0,
             control: None,
         };
@@ -59,6 +60,7 @@ impl View {
     pub fn take(&mut self, news: News, now_ms: f64) {
         match news {
             News::Look(cluster) => self.look(*cluster),
+            News::Refused(why) => self.shown.refused = why,
             News::Unknown => self.shown.contact = ClusterContact::Unknown,
             News::Contact(contact) => {
                 let ago = |since: std::time::Instant| now_ms - since.elapsed().as_secs_f64() * 1e3;
@@ -162,6 +164,13 @@ fn node(of: &wire::ClusterNode, name: String) -> ClusterNode {
         machine_bytes: of.memory_bytes as f64,
         cpu_percent: of.health.and_then(|health| health.cpu_percent),
         memory_bytes: of.health.map(|health| health.memory_bytes as f64),
+        drain: match of.drain {
+            Drain::No => ClusterDrain::No,
+            Drain::Draining => ClusterDrain::Draining,
+            Drain::Drained => ClusterDrain::Drained,
+        },
+        stays: of.stays.clone(),
+        version: of.version.clone(),
     }
 }
 
@@ -243,6 +252,9 @@ mod tests {
             cores: 2,
             memory_bytes: 8,
             health: Some(Health { shares: 3, ..Health::default() }),
+            drain: if member == 2 { Drain::Draining } else { Drain::No },
+            stays: Vec::new(),
+            version: None,
         };
         let job = wire::ClusterJob {
             job: JobId(4),
@@ -257,6 +269,7 @@ mod tests {
             parallelism: 2,
             change: None,
             firing: Vec::new(),
+            spreads_better: false,
         };
         let nodes = vec![node(0, None, Standing::Leads), node(2, Some("ws://b:1"), Standing::Joined)];
         News::Look(Box::new(wire::Cluster { at_us: 9_000, nodes, links: Vec::new(), jobs: vec![job], timeline, control: None }))
@@ -269,6 +282,7 @@ mod tests {
         view.take(told(3_000, 2_000, None), 0.0);
         let shown = view.shown(Some(JobId(4)));
         assert_eq!(shown.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["a:1", "b:1"]);
+        assert_eq!(shown.nodes.iter().map(|node| node.drain).collect::<Vec<_>>(), [ClusterDrain::No, ClusterDrain::Draining]);
         assert_eq!((shown.jobs[0].rows_per_s, shown.jobs[0].mine, shown.led_elsewhere), (2_000.0, true, 3));
     }
 

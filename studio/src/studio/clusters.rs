@@ -1,8 +1,8 @@
 //! Targets as their keepers find them, and clusters that screens watch.
 
-use millrace_studio_api::Event;
+use millrace_studio_api::{ApiError, Event};
 
-use super::{Studio, now_ms};
+use super::{Command, Studio, api_error, now_ms};
 use crate::cluster::{Mine, News, Watched};
 use crate::session::SessionId;
 use crate::targets::{Found, LOCAL};
@@ -56,6 +56,21 @@ impl Studio {
             watched.take(news, now_ms());
             self.tell_cluster(target);
         }
+    }
+
+    /// Empties a node of a cluster, or has it take part again. The answer is not waited for: the next looks tell, or why nothing came of it.
+    pub(super) fn drain_node(&mut self, target: String, member: u32, on: bool) -> Result<(), ApiError> {
+        let client = self.targets.standing(&target).ok_or_else(|| api_error("not_found", "there is no session with this node"))?;
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            // The node that leads is the one that is asked.
+            let node = (member > 0).then(|| member.to_string());
+            let why = client.drain(node.as_deref(), Some(on)).await.err().map(|error| error.to_string());
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.send(Command::Cluster { target, news: News::Refused(why) }).await;
+            }
+        });
+        Ok(())
     }
 
     fn tell_cluster(&mut self, target: &str) {

@@ -79,6 +79,7 @@ impl Studio {
                 self.watch_cluster(session, target);
                 Ok(Reply::Done)
             }
+            Request::DrainNode { target, member, on } => self.drain_node(target, member, on).map(|()| Reply::Done),
             Request::Ack { frames } => {
                 if let Some(outbox) = self.sessions.get_mut(&session) {
                     outbox.acknowledge(frames);

@@ -35,6 +35,12 @@ function Whole({ told }: { told: Told }): ReactElement {
   return (
     <>
       <ContactStrip contact={told.contact} />
+      {told.refused !== undefined && (
+        <div className="cluster-strip error" role="alert">
+          <CircleAlert size={15} className="error" aria-hidden />
+          <span>{closed(told.refused)}</span>
+        </div>
+      )}
       <div className={`cluster-body scroll ${stale ? 'stale' : ''}`} tabIndex={-1}>
         <div className="cluster-main">
           <Part title={en.cluster.nodes} {...(alone ? {} : { aside: en.cluster.inReach(there, all) })}>

@@ -1,14 +1,17 @@
-import { CircleCheck, Crown, TriangleAlert, Unplug, type LucideIcon } from 'lucide-react';
-import type { ReactElement } from 'react';
+import { CircleCheck, CircleDashed, CircleOff, Crown, TriangleAlert, Unplug, type LucideIcon } from 'lucide-react';
+import { useState, type ReactElement } from 'react';
 
 import { useNow } from '../app/StatusBar';
-import type { ClusterNode, ClusterStanding } from '../generated/api';
+import type { ClusterDrain, ClusterNode, ClusterStanding } from '../generated/api';
+import { drainNode } from '../store/actions';
 import { en } from '../text/en';
 import { bytes, clock, count, percent, sentence } from '../text/format';
 import { Words } from '../text/Words';
+import { mostRelease } from './select';
 
 /** Every node with how it stands, its slots, and what its process takes. */
 export function Nodes({ nodes }: { nodes: readonly ClusterNode[] }): ReactElement {
+  const most = mostRelease(nodes);
   return (
     <table className="rows-table cluster-table">
       <thead>
@@ -27,19 +30,21 @@ export function Nodes({ nodes }: { nodes: readonly ClusterNode[] }): ReactElemen
           <th scope="col" className="right">
             {en.cluster.taskCount}
           </th>
+          <td />
         </tr>
       </thead>
       <tbody>
         {nodes.map((node) => (
-          <Row key={node.member} node={node} />
+          <Row key={node.member} node={node} differs={most !== undefined && node.version !== undefined && node.version !== most} />
         ))}
       </tbody>
     </table>
   );
 }
 
-function Row({ node }: { node: ClusterNode }): ReactElement {
+function Row({ node, differs }: { node: ClusterNode; differs: boolean }): ReactElement {
   const lost = node.standing === 'lost';
+  const [asks, setAsks] = useState(false);
   return (
     <>
       <tr className={lost ? 'cluster-gone' : ''} data-member={node.member} data-standing={node.standing}>
@@ -52,6 +57,12 @@ function Row({ node }: { node: ClusterNode }): ReactElement {
             </span>
           )}
           {node.incarnation > 1 && <span className="mute cluster-again">{en.cluster.incarnation(node.incarnation)}</span>}
+          {differs && (
+            <span className="cluster-badge warn" title={en.cluster.otherRelease}>
+              <TriangleAlert size={12} aria-hidden />
+              {node.version}
+            </span>
+          )}
         </th>
         <td>
           <Standing node={node} />
@@ -70,15 +81,74 @@ function Row({ node }: { node: ClusterNode }): ReactElement {
           />
         </td>
         <td className="right">{count(node.tasks)}</td>
+        <td className="right">{!lost && <DrainButton node={node} ask={() => setAsks(true)} />}</td>
       </tr>
-      {node.why !== undefined && (
-        <tr className="cluster-why">
-          <td colSpan={6} className={lost ? 'error' : 'warn'}>
-            <Words text={sentence(node.why)} />
+      {asks && node.drain === 'no' && <Ask node={node} done={() => setAsks(false)} />}
+      {[...(node.why === undefined ? [] : [node.why]), ...node.stays].map((why) => (
+        <tr key={why} className="cluster-why">
+          <td colSpan={7} className={lost && node.drain !== 'drained' ? 'error' : 'warn'}>
+            <Words text={sentence(why)} />
           </td>
         </tr>
-      )}
+      ))}
     </>
+  );
+}
+
+/** What it does is asked first; taking it back is not. */
+function DrainButton({ node, ask }: { node: ClusterNode; ask: () => void }): ReactElement {
+  if (node.drain === 'no') {
+    return (
+      <button type="button" className="link-button" aria-label={en.cluster.drainOf(node.name)} onClick={ask}>
+        {en.cluster.drain}
+      </button>
+    );
+  }
+  return (
+    <button type="button" className="link-button" aria-label={en.cluster.undrainOf(node.name)} onClick={() => void drainNode(node.member, false)}>
+      {en.cluster.undrain}
+    </button>
+  );
+}
+
+/** What goes, and whether it is to. */
+function Ask({ node, done }: { node: ClusterNode; done: () => void }): ReactElement {
+  const drain = (): void => {
+    done();
+    void drainNode(node.member, true);
+  };
+  const text = node.standing === 'leads' ? en.cluster.drainAskLeader(node.name) : en.cluster.drainAsk(node.name, node.tasks);
+  return (
+    <tr className="cluster-why" onKeyDown={(event) => event.key === 'Escape' && done()}>
+      <td colSpan={7}>
+        <span className="cluster-ask" role="group" aria-label={en.cluster.drainOf(node.name)}>
+          {text}
+          <button type="button" className="button" autoFocus onClick={drain}>
+            {en.cluster.drain}
+          </button>
+          <button type="button" className="link-button" onClick={done}>
+            {en.cluster.cancel}
+          </button>
+        </span>
+      </td>
+    </tr>
+  );
+}
+
+const DRAINS: Record<Exclude<ClusterDrain, 'no'>, { icon: LucideIcon; help: string }> = {
+  draining: { icon: CircleDashed, help: en.cluster.drainingHelp },
+  drained: { icon: CircleOff, help: en.cluster.drainedHelp },
+};
+
+/** Beside how it stands: a word and a shape of its own. */
+function Drain({ drain }: { drain: ClusterDrain }): ReactElement | null {
+  if (drain === 'no') return null;
+  const { icon: Shape, help } = DRAINS[drain];
+  return (
+    <span className="cluster-drain" title={help}>
+      <Shape size={14} aria-hidden />
+      {en.cluster.drainState[drain]}
+    </span>
   );
 }
 
@@ -92,13 +162,16 @@ const LOOKS: Record<ClusterStanding, { icon: LucideIcon; tone: string }> = {
 /** A state is icon, word and colour; and since when. */
 function Standing({ node }: { node: ClusterNode }): ReactElement {
   const now = useNow();
-  const { icon: Shape, tone } = LOOKS[node.standing];
+  // One that was drained before it went was not lost.
+  const left = node.standing === 'lost' && node.drain === 'drained';
+  const { icon: Shape, tone } = left ? { icon: CircleOff, tone: 'mute' } : LOOKS[node.standing];
   return (
     <span className="cluster-standing" title={clock(node.since_ms)}>
       <span className={tone}>
         <Shape size={14} aria-hidden />
-        {en.cluster.standing[node.standing]}
+        {left ? en.cluster.left : en.cluster.standing[node.standing]}
       </span>
+      {!left && <Drain drain={node.drain} />}
       {node.since_ms > 0 && <span className="mute">{en.cluster.since(now - node.since_ms)}</span>}
     </span>
   );

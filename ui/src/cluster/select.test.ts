@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Cluster, ClusterJob, ClusterNode, Happening, Incident } from '../generated/api';
 import { onEvent, onTarget } from '../store/reduce';
 import { initialState, type State } from '../store/state';
-import { columns, inOrder, inReach, inVoteOrder, outcome, placesOf, shortName, spread, whereText } from './select';
+import { columns, inOrder, inReach, inVoteOrder, mostRelease, outcome, placesOf, shortName, spread, whereText } from './select';
 
 const node = (member: number, name: string, standing: ClusterNode['standing'] = 'joined'): ClusterNode => ({
   member,
@@ -15,6 +15,8 @@ const node = (member: number, name: string, standing: ClusterNode['standing'] = 
   tasks: 0,
   cores: 2,
   machine_bytes: 0,
+  drain: 'no',
+  stays: [],
 });
 const job = (places: ClusterJob['places'], mine = true): ClusterJob => ({ job: 1, name: 'x', mine, state: 'running', elapsed_ms: 0, rows_in: 0, rows_per_s: 0, places });
 const what = (kind: string, at_ms: number): Happening => ({ kind, at_ms, message: kind });
@@ -112,5 +114,26 @@ describe('an incident', () => {
 
   it('is as bad as what it did to a run for good', () => {
     expect(outcome(incident(what('node_lost', 0), what('restarted', 1), what('failed', 2)))).toEqual({ is: 'failed' });
+  });
+});
+
+describe('releases', () => {
+  const of = (...versions: (string | undefined)[]): ClusterNode[] =>
+    versions.map((version, member) => ({ ...node(member, `a:${member}`), ...(version === undefined ? {} : { version }) }));
+
+  it('that are all the same, or not told, are not worth a word', () => {
+    expect(mostRelease(of('1', '1', undefined))).toBeUndefined();
+    expect(mostRelease([...of('1'), { ...node(1, 'a:1', 'lost'), version: '0' }])).toBeUndefined();
+  });
+
+  it('that differ are told by the one that most run', () => {
+    expect(mostRelease(of('2', '1', '2'))).toBe('2');
+    expect(mostRelease(of('1', '2'))).toBe('2');
+  });
+});
+
+describe('nodes in reach', () => {
+  it('count none that left once it was drained', () => {
+    expect(inReach([node(0, 'a:0'), { ...node(1, 'a:1', 'lost'), drain: 'drained' }, node(2, 'a:2', 'lost')])).toEqual({ there: 1, all: 2 });
   });
 });

@@ -3,7 +3,9 @@ import { en } from '../text/en';
 
 /** The nodes in reach, and all that are known. */
 export function inReach(nodes: readonly ClusterNode[]): { there: number; all: number } {
-  return { there: nodes.filter((node) => node.standing !== 'lost' && node.standing !== 'suspected').length, all: nodes.length };
+  // One that was drained before it went is missed by nobody.
+  const known = nodes.filter((node) => node.standing !== 'lost' || node.drain !== 'drained');
+  return { there: known.filter((node) => node.standing !== 'lost' && node.standing !== 'suspected').length, all: known.length };
 }
 
 /** What tells nodes apart: the port alone where all are of one machine. */
@@ -91,4 +93,14 @@ const VOTE_ORDER: Record<ControlNode['part'], number> = { leads: 0, votes: 1, fo
 /** Who leads the control group, who votes, who follows; each by name. */
 export function inVoteOrder(nodes: readonly ControlNode[]): ControlNode[] {
   return [...nodes].sort((a, b) => VOTE_ORDER[a.part] - VOTE_ORDER[b.part] || a.name.localeCompare(b.name));
+}
+
+/** The release that most nodes in reach run, where they do not all run one; undefined where they do. */
+export function mostRelease(nodes: readonly ClusterNode[]): string | undefined {
+  const counts = new Map<string, number>();
+  for (const { standing, version } of nodes) {
+    if (standing !== 'lost' && version !== undefined) counts.set(version, (counts.get(version) ?? 0) + 1);
+  }
+  if (counts.size < 2) return undefined;
+  return [...counts].sort(([a, x], [b, y]) => y - x || b.localeCompare(a))[0]?.[0];
 }

@@ -21,6 +21,9 @@ export function fakeCluster(change: Partial<Cluster> = {}): Cluster {
     machine_bytes: 16e9,
     cpu_percent: 34,
     memory_bytes: 412e6,
+    drain: 'no',
+    stays: [],
+    version: '0.1.0',
     ...more,
   });
   const { slots: _, ...leader } = node(0, { standing: 'leads', cpu_percent: 61, memory_bytes: 1.24e9, tasks: 5, slots_used: 1, since_ms: now - 26 * MINUTE });

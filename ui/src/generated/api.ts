@@ -221,6 +221,10 @@ nodes: Array<ClusterNode>, links: Array<ClusterLink>, jobs: Array<ClusterJob>,
  */
 incidents: Array<Incident>, 
 /**
+ * Why a node was not drained that somebody here wanted to be, until the next wish.
+ */
+refused?: string, 
+/**
  * Parts that the node takes in runs which another leads.
  */
 led_elsewhere: number, 
@@ -233,6 +237,11 @@ control?: ControlGroup, };
  * Whether the leader is in reach. What it told last stays when it is not.
  */
 export type ClusterContact = { "is": "asking" } | { "is": "connected" } | { "is": "reconnecting", since_ms: number, why: string, } | { "is": "lost", since_ms: number, why: string, } | { "is": "unknown" };
+
+/**
+ * Whether a node is being emptied, to be stopped.
+ */
+export type ClusterDrain = "no" | "draining" | "drained";
 
 /**
  * A run on the cluster, whoever asked for it.
@@ -300,7 +309,15 @@ cpu_percent?: number,
 /**
  * Its process's memory.
  */
-memory_bytes?: number, };
+memory_bytes?: number, drain: ClusterDrain, 
+/**
+ * What stays there although it is being drained, each with why.
+ */
+stays: Array<string>, 
+/**
+ * The release that it runs; none where it was not told.
+ */
+version?: string, };
 
 export type ClusterStanding = "leads" | "joined" | "suspected" | "lost";
 
@@ -865,7 +882,7 @@ continues: boolean, } | { "ask": "undo" } | { "ask": "redo" } | { "ask": "copy",
 /**
  * Counted from the newest row backwards.
  */
-offset: number, limit: number, } | { "ask": "list_dir", path?: string, } | { "ask": "targets" } | { "ask": "add_target", address: string, token: string, } | { "ask": "watch_cluster", target?: string, } | { "ask": "ack", frames: number, };
+offset: number, limit: number, } | { "ask": "list_dir", path?: string, } | { "ask": "targets" } | { "ask": "add_target", address: string, token: string, } | { "ask": "watch_cluster", target?: string, } | { "ask": "drain_node", target: string, member: number, on: boolean, } | { "ask": "ack", frames: number, };
 
 /**
  * Rows that come unasked, in a binary frame.

@@ -120,6 +120,9 @@ export async function killRun(): Promise<void> {
   if (await send({ ask: 'kill' })) toast('info', en.savepoints.killed);
 }
 
+/** Empties a node of the cluster at the chosen target, or has it take part again; the cluster tells what comes of it. */
+export const drainNode = (member: number, on: boolean): Promise<boolean> => send({ ask: 'drain_node', target: getState().target, member, on });
+
 /** The most tasks of a node: its state is divided into so many groups of keys. */
 export const MOST_TASKS = 1_024;
 

@@ -14,10 +14,10 @@ use millrace_runtime::files::Files;
 use millrace_runtime::share::{MemberOrder, MemberReport};
 use millrace_state::store::Store;
 use millrace_wire::change::{Changed, SavepointTaken, Scale, Upgraded};
-use millrace_wire::cluster::{Cluster, PageMark, TimelinePage};
+use millrace_wire::cluster::{Balanced, Cluster, DrainLook, PageMark, TimelinePage};
 use millrace_wire::codes;
 use millrace_wire::message::{
-    Certificate, Deployment, EngineDescription, Event, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId, SharedPlace, StopMode,
+    Certificate, ControlPeer, Deployment, EngineDescription, Event, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId, SharedPlace, StopMode,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -151,6 +151,48 @@ impl EngineClient {
             Reply::Cluster { cluster } => Ok(Some(*cluster)),
             _ => Err(ClientError::UnexpectedReply),
         }
+    }
+
+    /// Offers the engine a node for its runs. Gives the nodes of the control group that the engine is of, as it knows them.
+    pub(crate) async fn enlist(&self, address: String, token: String, slots: u32, drains: bool) -> Result<Vec<ControlPeer>, ClientError> {
+        match self.ask(Request::Enlist { address, token, slots, drains, learns: true }, None).await? {
+            Reply::Enlisted { control } => Ok(control),
+            // A leader of the release before tells of nobody.
+            Reply::Done => Ok(Vec::new()),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Has a node be emptied, or take part again: the one that is asked, or another that it knows. None looks how far that has come.
+    ///
+    /// # Errors
+    /// If it cannot be, or the engine is of the release before, which would end the session at such a request.
+    pub async fn drain(&self, node: Option<&str>, drains: Option<bool>) -> Result<DrainLook, ClientError> {
+        self.moves("and cannot be drained", "stop it: what it ran is begun again from its newest epoch; and install this release").await?;
+        match self.ask(Request::Drain { node: node.map(str::to_owned), drains }, None).await? {
+            Reply::Drain { look } => Ok(look),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    /// Has the runs that would be spread better over the nodes that are there now be spread anew. Returns once their rows flow again.
+    ///
+    /// # Errors
+    /// If the engine is of the release before, which would end the session at such a request.
+    pub async fn balance(&self) -> Result<Vec<Balanced>, ClientError> {
+        self.moves("and moves no run", "install the same release on both").await?;
+        match self.ask(Request::Balance, None).await? {
+            Reply::Balanced { runs } => Ok(runs),
+            _ => Err(ClientError::UnexpectedReply),
+        }
+    }
+
+    async fn moves(&self, but: &str, help: &'static str) -> Result<(), ClientError> {
+        if self.describe().await?.drain.is_some() {
+            return Ok(());
+        }
+        let old = Diagnostic::error(codes::VERSION, format!("the node is of an earlier release, {but}"));
+        Err(ClientError::failed(old.help(help)))
     }
 
     /// Asks a node of a control group what only another node asks.

@@ -295,17 +295,23 @@ impl Ledger for RunLedger {
     async fn ended(&self, state: RunState, why: Option<String>) {
         self.stop_mending();
         let (name, generation) = (self.name.clone(), self.generation());
-        let command = match state {
+        let successor = self.turn.as_ref().and_then(Turn::successor);
+        let command = match (state, successor) {
             // Nothing is left that anybody could go on with.
-            RunState::Finished => Command::Remove { name, generation },
+            (RunState::Finished, _) => Command::Remove { name, generation },
+            // This node is being emptied.
+            (RunState::Stopped | RunState::Failed, Some(to)) => {
+                let why = format!("{} is being drained", self.node.name());
+                Command::Hand { name, generation, to, why }
+            }
             // It is not to end: only this node does.
-            RunState::Stopped | RunState::Failed if self.turn.is_some() && self.node.leaves() => return,
+            (RunState::Stopped | RunState::Failed, None) if self.turn.is_some() && self.node.leaves() => return,
             // What it goes on from is as it was: what fails here, with its disk or its network, may go well elsewhere.
-            RunState::Failed if self.is_taken && !self.has_come_on.load(Ordering::Acquire) => {
+            (RunState::Failed, None) if self.is_taken && !self.has_come_on.load(Ordering::Acquire) => {
                 let why = why.unwrap_or_else(|| "its run failed there".to_owned());
                 Command::Decline { name, generation, node: self.node.name().to_owned(), why }
             }
-            RunState::Stopped | RunState::Failed => Command::Desire { name, generation, desired: Desired::Stopped },
+            (RunState::Stopped | RunState::Failed, None) => Command::Desire { name, generation, desired: Desired::Stopped },
             _ => return,
         };
         if self.turn.is_none() {
@@ -330,7 +336,7 @@ impl RunLedger {
         let generation = self.generation();
         let is_there = |known: &Agreed| match &end {
             Command::Desire { .. } => known.desired == Desired::Stopped,
-            Command::Decline { .. } => known.owner() != Some(self.node.name()),
+            Command::Decline { .. } | Command::Hand { .. } => known.owner() != Some(self.node.name()),
             _ => false,
         };
         let is_behind = |known: &Agreed| known.generation < generation || known.generation == generation && !is_there(known);

@@ -144,6 +144,11 @@ impl ControlNode {
         &self.own.name
     }
 
+    /// Where the others reach it.
+    pub fn address(&self) -> &str {
+        &self.own.address
+    }
+
     /// Comes into the group that the node at `join` is of, or begins one; says who and where it is, and tells of changes for as long as this is
     /// polled. One that is of a group already stays in it, whatever `join` says.
     pub async fn keep(&self, join: Option<&str>, told: impl Fn(Happened)) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use millrace_model::{Diagnostic, NodeId, PortRef};
 use millrace_runtime::files::Files;
 use millrace_wire::alerts::AlertStanding;
-use millrace_wire::change::Scale;
+use millrace_wire::change::{Changed, Scale};
 use millrace_wire::cluster::ClusterJob;
 use millrace_wire::codes;
 use millrace_wire::figures::{EpochOutcome, JobFigures, RunState, Summary};
@@ -15,10 +15,12 @@ use millrace_wire::message::{DataHeader, Deployment, Event, Failure, JobId, Repl
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 
+use super::keeper::name_of;
 use super::outputs;
 use super::results::ResultStore;
 use super::session::Session;
 use super::staging::Staging;
+use crate::control::ControlNode;
 use crate::data::{DataItem, DataPayload};
 use crate::launch::{Run, RunEnd, Sample};
 use crate::link::{Answers, bare};
@@ -130,6 +132,32 @@ impl Job {
         Ok(Reply::Changed { change: self.running()?.rescale(scale).await? })
     }
 
+    /// Has it go on spread over the nodes that take part now.
+    pub async fn spread_anew(&self, what: String) -> Result<Changed, Diagnostic> {
+        self.running()?.spread_anew(what).await
+    }
+
+    /// Whether it was started and is not over.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.state().phase, Phase::Starting(_) | Phase::Running(_))
+    }
+
+    /// `run 3 of departures.millrace.toml`
+    pub fn called(&self) -> String {
+        format!("run {} of {}", self.id.0, self.file())
+    }
+
+    /// The pipeline file's name.
+    pub fn file(&self) -> &str {
+        file_name(&self.deployment.name)
+    }
+
+    /// What the control group that this node is of calls it; none of a run whose files are its node's alone.
+    pub fn group_name(&self, control: Option<&ControlNode>) -> Option<String> {
+        let place = self.deployment.options.place.as_ref().filter(|_| control.is_some())?;
+        Some(place.deployment.clone().unwrap_or_else(|| name_of(&self.deployment.name)))
+    }
+
     /// Keeps its state under a name.
     pub async fn savepoint(&self, name: &str) -> Result<Reply, Diagnostic> {
         Ok(Reply::Savepoint { savepoint: self.running()?.savepoint(name).await? })
@@ -175,7 +203,7 @@ impl Job {
     }
 
     /// The job as a list shows it; none before it runs.
-    pub fn seen(&self, places: BTreeMap<NodeId, Vec<u32>>) -> Option<ClusterJob> {
+    pub fn seen(&self, places: BTreeMap<NodeId, Vec<u32>>, spreads_better: bool) -> Option<ClusterJob> {
         let figures = self.run()?.figures();
         let sum = |of: fn(&millrace_wire::figures::NodeFigures) -> u64| figures.nodes.values().map(of).sum();
         Some(ClusterJob {
@@ -191,6 +219,8 @@ impl Job {
             parallelism: figures.parallelism,
             change: figures.change,
             firing: figures.alerts.into_iter().filter(|alert| alert.standing == AlertStanding::Firing).collect(),
+            // A run without checkpoints stays as it is.
+            spreads_better: spreads_better && !figures.state.is_over() && !figures.epochs.is_empty(),
         })
     }
 

@@ -18,6 +18,7 @@ use millrace_wire::figures::RunState;
 use millrace_wire::message::{Deployment, JobId, Reply, RunOptions, SharedPlace, StopMode};
 use tokio::time::{sleep, timeout};
 
+use super::handing::Handing;
 use super::{EngineHost, Shared};
 use crate::client::{Disk, EngineClient, RunFiles};
 use crate::control::{ControlNode, Led, Peer, RunLedger, code};
@@ -25,6 +26,7 @@ use crate::error::ClientError;
 use crate::link::link;
 use crate::place;
 use crate::replica::is_name;
+use crate::share::Crew;
 
 /// From one look at the log to the next.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -77,7 +79,7 @@ pub async fn files_at(host: &Shared, place: &SharedPlace) -> Result<Arc<Files>, 
 }
 
 /// What a deployment is called that has no name given: as its file, without what follows the name.
-fn name_of(file: &str) -> String {
+pub fn name_of(file: &str) -> String {
     let name = Path::new(file).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let stem = name.strip_suffix(".millrace.toml").or_else(|| name.strip_suffix(".toml")).unwrap_or(&name);
     let plain = |letter: char| if letter.is_ascii_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
@@ -146,6 +148,7 @@ pub async fn lead_in_place(
 /// Enters a deployment that somebody wants, and hands it to this node.
 pub async fn deploy(host: &Shared, deployment: Deployment) -> Result<Reply, Diagnostic> {
     let control = control(host)?;
+    host.takes_runs()?;
     let Some(place) = deployment.options.place.clone() else {
         return Err(refused("it says no folder that it runs in", "deploy it from a folder that the node shares"));
     };
@@ -229,11 +232,13 @@ pub async fn remove(host: &Shared, name: &str) -> Result<Reply, Diagnostic> {
 /// gone. Never returns, if the node is of no group.
 pub async fn keep_deployments(host: &EngineHost) {
     let Some(control) = host.shared.options.crew.control().cloned() else { return std::future::pending().await };
-    let mut keeper = Keeper { host: host.clone(), control, runs: BTreeMap::new(), watch: Watch::default(), gone: BTreeMap::new() };
+    let (host, runs, gone) = (host.clone(), BTreeMap::new(), BTreeMap::new());
+    let mut keeper = Keeper { host, control, runs, watch: Watch::default(), handing: Handing::default(), gone };
     loop {
         sleep(LOOK_EVERY).await;
         keeper.hand_on().await;
-        keeper.begin();
+        keeper.handing.step(&keeper.host.shared, &keeper.control).await;
+        keeper.begin().await;
         keeper.end();
         keeper.sweep().await;
     }
@@ -245,6 +250,8 @@ struct Keeper {
     /// What this node runs for the group, by deployment.
     runs: BTreeMap<String, Kept>,
     watch: Watch,
+    /// What goes to others while this node drains.
+    handing: Handing,
     /// Since when deployments that something is held of are not in the log.
     gone: BTreeMap<String, Instant>,
 }
@@ -270,6 +277,7 @@ struct Watch {
 /// Who is in reach, at one look.
 struct Now<'a> {
     control: &'a ControlNode,
+    crew: &'a Crew,
     /// Read before: the agreed state is held while it is looked at.
     peers: Vec<Peer>,
     since: Instant,
@@ -291,6 +299,16 @@ impl Reach for Now<'_> {
     fn is_forgiven(&self, deployment: &str, node: &str) -> bool {
         let at = self.declined.get(&(deployment.to_owned(), node.to_owned()));
         at.is_some_and(|at| at.elapsed() > FORGIVEN_AFTER)
+    }
+
+    fn is_spared(&self, node: &str) -> Option<String> {
+        let address = |peer: &&Peer| peer.name == node;
+        let drains = if node == self.control.name() {
+            self.crew.drains().is_on()
+        } else {
+            self.peers.iter().find(address).is_some_and(|peer| self.crew.is_draining(&peer.address))
+        };
+        drains.then(|| "it is being drained".to_owned())
     }
 }
 
@@ -315,7 +333,8 @@ impl Keeper {
         declined.into_iter().for_each(|key| {
             self.watch.declined.entry(key).or_insert_with(Instant::now);
         });
-        let now = Now { control: &self.control, peers: self.control.peers(), since, declined: &self.watch.declined };
+        let (crew, peers) = (self.host.shared.options.crew.as_ref(), self.control.peers());
+        let now = Now { control: &self.control, crew, peers, since, declined: &self.watch.declined };
         let due = self.group().read(|agreed| next_steps(agreed, &now));
         let before = std::mem::take(&mut self.watch.due);
         for command in due {
@@ -344,7 +363,7 @@ impl Keeper {
     }
 
     /// Begins what the log says is this node's to lead, and does not run here.
-    fn begin(&mut self) {
+    async fn begin(&mut self) {
         self.runs.retain(|_, kept| !kept.running.is_finished());
         let look = self.group().look();
         // A node that has just started does not know yet what became of its runs.
@@ -363,6 +382,10 @@ impl Keeper {
         });
         for (name, generation, source) in mine {
             if self.runs.contains_key(&name) || self.control.leading().is_led(&name) {
+                continue;
+            }
+            if self.host.shared.options.crew.drains().is_on() {
+                decline(&self.control, &name, generation, "it is being drained".to_owned()).await;
                 continue;
             }
             let Some(deployment) = deployment_of(&name, &source, generation) else { continue };

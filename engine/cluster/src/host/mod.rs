@@ -5,9 +5,12 @@
 
 mod admissions;
 mod caller;
+mod drain;
 pub(crate) mod files;
+mod handing;
 mod job;
 mod keeper;
+mod moving;
 mod noted;
 mod outputs;
 mod results;
@@ -96,6 +99,12 @@ struct Shared {
     jobs: Mutex<BTreeMap<JobId, Weak<Job>>>,
     /// Held by each part that is taken in a run which is led elsewhere, to count them by.
     share: Arc<()>,
+    /// Held by whoever moves runs.
+    moving: tokio::sync::Mutex<()>,
+    /// Held by whoever is about to spread runs anew, since a node has come.
+    balancing: tokio::sync::Mutex<()>,
+    /// Why deployments that this node leads could not be handed on, while it drains.
+    not_handed: Mutex<BTreeMap<String, String>>,
 }
 
 impl EngineHost {
@@ -103,7 +112,18 @@ impl EngineHost {
         let slots = Arc::new(Semaphore::new(options.limits.max_jobs));
         let (next_job, jobs, share) = (AtomicU64::new(1), Mutex::default(), Arc::new(()));
         let looks = Arc::new(Semaphore::new(MOST_LOOKS));
-        EngineHost { shared: Arc::new(Shared { options, next_job, slots, looks, jobs, share }) }
+        let shared = Shared {
+            options,
+            next_job,
+            slots,
+            looks,
+            jobs,
+            share,
+            moving: tokio::sync::Mutex::default(),
+            balancing: tokio::sync::Mutex::default(),
+            not_handed: Mutex::default(),
+        };
+        EngineHost { shared: Arc::new(shared) }
     }
 
     /// Serves one session of this process until its client is gone; then its jobs are being aborted.
@@ -145,9 +165,9 @@ impl Shared {
     /// What this engine is, and how it is now.
     fn describe(&self) -> EngineDescription {
         let mut health = self.options.vitals.health();
-        health.shares = u32::try_from(Arc::strong_count(&self.share) - 1).unwrap_or(u32::MAX);
+        health.shares = self.shares();
         let control = self.options.crew.control().is_some();
-        EngineDescription { health: Some(health), control, admits: true, ..self.options.description.clone() }
+        EngineDescription { health: Some(health), control, admits: true, drain: Some(self.drain()), ..self.options.description.clone() }
     }
 
     /// What this node has seen and heard of others, for another node of its control group.
@@ -162,8 +182,13 @@ impl Shared {
         let seen = self.crew_seen();
         // Taken out of the lock: what a run is asked for may take a while.
         let jobs: Vec<Arc<Job>> = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).values().filter_map(Weak::upgrade).collect();
-        let jobs = jobs.iter().filter_map(|job| job.seen(seen.places(job.id))).collect();
+        let slots = self.options.crew.slots();
+        let jobs = jobs.iter().filter_map(|job| job.seen(seen.places(job.id), seen.would_spread_better(job.id, &slots))).collect();
         let control = self.options.crew.control().map(ControlNode::look);
-        Cluster { jobs, control, ..seen.look(&self.describe(), known) }
+        let mut cluster = Cluster { jobs, control, ..seen.look(&self.describe(), known) };
+        if let Some(own) = cluster.nodes.first_mut() {
+            own.stays = self.own_stays();
+        }
+        cluster
     }
 }

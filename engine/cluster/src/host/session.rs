@@ -8,15 +8,17 @@ use bytes::Bytes;
 use millrace_model::Diagnostic;
 use millrace_runtime::files::Files;
 use millrace_wire::codes;
-use millrace_wire::message::{DataHeader, Deployment, Event, InputFile, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId};
+use millrace_wire::message::{
+    ControlPeer, DataHeader, Deployment, Event, InputFile, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId,
+};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use super::job::{Job, Place};
 use super::noted::{Noted, noted};
 use super::staging::Staging;
-use super::{Caller, Shared, admissions, keeper};
-use crate::control::ControlNode;
+use super::{Caller, Shared, admissions, drain, keeper, moving};
+use crate::control::{ControlNode, Peer};
 use crate::data::{DataItem, DataPayload, DataQueue};
 use crate::error::ClientError;
 use crate::link::{Answer, Answers, Asked, HostEnd};
@@ -45,6 +47,15 @@ pub struct Session {
     noted: Mutex<BTreeMap<RequestId, Noted>>,
     /// What is under way for the control group.
     consensus: Arc<Semaphore>,
+}
+
+/// What a node says that offers to take part.
+struct Wants<'a> {
+    address: &'a str,
+    token: &'a str,
+    slots: u32,
+    drains: bool,
+    learns: bool,
 }
 
 /// One of them, and that the engine counts it.
@@ -149,7 +160,8 @@ impl Session {
     }
 
     /// Calls the node back, unless it is in reach already: what it says of itself is true then. A node with a certificate has to show the same one where it says that it listens.
-    async fn enlist(&self, address: &str, token: &str, slots: u32) -> Answered {
+    async fn enlist(&self, wanted: Wants<'_>) -> Answered {
+        let Wants { address, token, slots, drains, learns } = wanted;
         let refused = |error: &dyn std::fmt::Display| {
             Diagnostic::error(codes::NOT_NOW, format!("the node cannot be called back: {error}"))
                 .help("see that its address can be reached from here")
@@ -166,13 +178,25 @@ impl Session {
             }
         };
         let crew = &self.host.options.crew;
-        if crew.has(address, &mark, slots) {
+        if !crew.has(address, &mark, slots) {
+            let client = connect_as(address, &credential, Transport::default()).await.map_err(|error| refused(&error))?;
+            let member = crew.enlist(address, mark, client, slots);
+            tracing::info!(address, member = member.0, slots, "a node has enlisted");
+            if crew.balances_by_itself() && !drains {
+                tokio::spawn(moving::balance_soon(self.host.clone()));
+            }
+        }
+        crew.tell_drains(address, drains);
+        if drains {
+            // Each time: what began there meanwhile is moved too.
+            tokio::spawn(moving::move_off(self.host.clone()));
+        }
+        if !learns {
             return Ok(Reply::Done);
         }
-        let client = connect_as(address, &credential, Transport::default()).await.map_err(|error| refused(&error))?;
-        let member = crew.enlist(address, mark, client, slots);
-        tracing::info!(address, member = member.0, slots, "a node has enlisted");
-        Ok(Reply::Done)
+        let known = |peer: Peer| ControlPeer { name: peer.name, address: peer.address };
+        let control = crew.control().map(ControlNode::peers).unwrap_or_default();
+        Ok(Reply::Enlisted { control: control.into_iter().map(known).collect() })
     }
 
     async fn consensus(&self, question: serde_json::Value) -> Answered {
@@ -190,9 +214,14 @@ impl Session {
         Reply::Done
     }
 
-    /// What is asked of the control group: of its deployments, and of who is let in.
-    async fn of_group(&self, request: Request) -> Answered {
+    /// What is asked of the cluster's nodes, of the control group's deployments, and of who is let in.
+    async fn of_cluster(&self, request: Request) -> Answered {
         match request {
+            Request::Enlist { address, token, slots, drains, learns } => {
+                self.enlist(Wants { address: &address, token: &token, slots, drains, learns }).await
+            }
+            Request::Balance => Ok(Reply::Balanced { runs: moving::balance(&self.host).await }),
+            Request::Drain { node, drains } => drain::drain(&self.host, node.as_deref(), drains).await,
             Request::Replica { share, deployment, open } => self.open_replica(share, &deployment, open).await,
             Request::Deploy { deployment } => keeper::deploy(&self.host, deployment).await,
             Request::Remove { deployment } => keeper::remove(&self.host, &deployment).await,
@@ -296,10 +325,6 @@ impl Session {
             Request::Cluster { known } => Ok(Reply::Cluster { cluster: Box::new(self.host.cluster(known)) }),
             Request::Timeline { known } => self.host.pages(&known),
             Request::Ping { sent_us } => Ok(Reply::Pong { sent_us }),
-            Request::Enlist { address, token, slots } => {
-                let session = self.clone();
-                return self.beside(id, async move { session.enlist(&address, &token, slots).await });
-            }
             Request::Consensus { question } => match self.consensus.clone().try_acquire_owned() {
                 Ok(permit) => {
                     let session = self.clone();
@@ -316,7 +341,10 @@ impl Session {
                 // It was through before it heard.
                 None => Ok(Reply::Done),
             },
-            request @ (Request::Replica { .. }
+            request @ (Request::Enlist { .. }
+            | Request::Drain { .. }
+            | Request::Balance
+            | Request::Replica { .. }
             | Request::Deploy { .. }
             | Request::Remove { .. }
             | Request::Invite { .. }
@@ -324,7 +352,7 @@ impl Session {
             | Request::Certificates
             | Request::Expel { .. }) => {
                 let session = self.clone();
-                return self.beside(id, async move { session.of_group(request).await });
+                return self.beside(id, async move { session.of_cluster(request).await });
             }
             Request::Dismiss { share } => Ok(self.dismiss(share)),
             Request::Stage { deployment, folder, inputs } => self.stage(deployment, files, &folder, &inputs).await,
@@ -381,6 +409,7 @@ impl Session {
         folder: &str,
         inputs: &[InputFile],
     ) -> Result<Reply, Diagnostic> {
+        self.host.takes_runs()?;
         let slot = self.slot()?;
         let job = self.host.job_id();
         let place = match (&mut deployment.options.place, files) {

@@ -146,6 +146,7 @@ mod tests {
             changes: true,
             shared: Vec::new(),
             admits: false,
+            drain: None,
         };
         seen.look(&own, u64::MAX).timeline.unwrap().incidents
     }

@@ -26,11 +26,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use millrace_model::NodeId;
 use millrace_plan::{LEADER, Member, PhysicalPlan, Placement};
 use millrace_wire::cluster::happenings::{
-    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, CHECKPOINT_SLOW, FAILED, LEADER_CHANGED, NODE_JOINED, NODE_LOST, NODE_RESUMED,
-    NODE_SUSPECTED, RESCALED, RESTARTED, ROLLED_BACK, RUNNING, TASKS_LOST, UPGRADED,
+    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, CHECKPOINT_SLOW, FAILED, LEADER_CHANGED, MOVED, NODE_DRAINS, NODE_JOINED, NODE_LEFT,
+    NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, NODE_TAKES_PART, RESCALED, RESTARTED, ROLLED_BACK, RUNNING, TASKS_LOST, UPGRADED,
 };
 use millrace_wire::cluster::{
-    Cluster, ClusterNode, ControlLook, ControlNode, FaultTimeline, Happening, Health, Incident, PageMark, Standing, TimelinePage,
+    Cluster, ClusterNode, ControlLook, ControlNode, Drain, FaultTimeline, Happening, Health, Incident, PageMark, Standing, TimelinePage,
 };
 use millrace_wire::message::{EngineDescription, JobId, Notice};
 
@@ -129,11 +129,36 @@ impl Seen {
         }
     }
 
+    /// A member is being emptied from now on, or takes part again.
+    pub fn drains(&self, member: Member, drains: bool) {
+        let mut state = self.state();
+        let Some(address) = state.roster.drains(member, drains) else { return };
+        let (kind, message) =
+            if drains { (NODE_DRAINS, "it is drained: its tasks go to others") } else { (NODE_TAKES_PART, "it takes part again") };
+        state.timeline.note(of_node(now_us(), kind, &address, message.to_owned()));
+    }
+
+    /// What stays at members although they are being emptied, each with why.
+    pub fn stays(&self, stays: &BTreeMap<Member, Vec<String>>) {
+        self.state().roster.stays(stays);
+    }
+
+    /// The same of one member, with how far it has come.
+    pub fn drain(&self, member: Member) -> (Drain, Vec<String>) {
+        let state = self.state();
+        state.roster.drain(member, state.places.load(member))
+    }
+
     /// A member is gone, and the tasks that it ran. Said once, whoever finds it first.
     pub fn lost(&self, member: Member, why: &str) {
         let now = now_us();
         let mut state = self.state();
+        let (drain, _) = state.roster.drain(member, state.places.load(member));
+        let why = if drain == Drain::Drained { "it was drained, and has left" } else { why };
         let Some(address) = state.roster.turn(member, Standing::Lost, Some(why), now) else { return };
+        if drain == Drain::Drained {
+            return state.timeline.note(of_node(now, NODE_LEFT, &address, why.to_owned()));
+        }
         let at = state.places.at(member);
         let tasks = at.into_iter().map(|(job, words)| state.of_job(now, TASKS_LOST, job, words)).collect();
         state.timeline.note_lost(of_node(now, NODE_LOST, &address, why.to_owned()), tasks);
@@ -196,8 +221,13 @@ impl Seen {
     }
 
     /// The attempt of a run is spread like this.
-    pub fn placed(&self, job: JobId, name: &str, plan: &PhysicalPlan, placement: &Placement) {
-        self.state().places.placed(job, file_name(name), plan, placement);
+    pub fn placed(&self, job: JobId, name: &str, plan: &PhysicalPlan, placement: &Placement, stays: &[bool]) {
+        self.state().places.placed(job, file_name(name), plan, placement, stays);
+    }
+
+    /// Whether a run would be spread better over these slots than it is.
+    pub fn would_spread_better(&self, job: JobId, slots: &BTreeMap<Member, u32>) -> bool {
+        self.state().places.would_spread_better(job, slots)
     }
 
     pub fn over(&self, job: JobId) {
@@ -212,6 +242,7 @@ impl Seen {
             "checkpoint_slow" => CHECKPOINT_SLOW,
             "failed" => FAILED,
             "rescaled" => RESCALED,
+            "moved" => MOVED,
             "upgraded" => UPGRADED,
             "rolled_back" => ROLLED_BACK,
             "started" => RUNNING,
@@ -252,6 +283,9 @@ fn leader(own: &EngineDescription, load: places::Load) -> ClusterNode {
         cores: own.cores,
         memory_bytes: own.memory_bytes,
         health: own.health,
+        drain: own.drain.unwrap_or_default(),
+        stays: Vec::new(),
+        version: Some(own.version.clone()),
     }
 }
 

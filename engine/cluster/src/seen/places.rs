@@ -6,6 +6,9 @@ use millrace_model::NodeId;
 use millrace_plan::{LEADER, Member, PhysicalPlan, Placement, Vertex};
 use millrace_wire::message::JobId;
 
+/// Of how much of its crowding a run is told that it would spread better: less is not worth a pause.
+const BETTER: f64 = 0.95;
+
 /// The runs that this node leads, each as its present attempt is spread.
 #[derive(Debug, Default)]
 pub struct Places {
@@ -17,6 +20,8 @@ struct Run {
     name: String,
     plan: PhysicalPlan,
     placement: Placement,
+    /// Of each vertex, whether its tasks are the leader's, whoever takes part; empty before the first attempt is spread.
+    stays: Vec<bool>,
 }
 
 /// What a node has to do.
@@ -41,20 +46,31 @@ impl Run {
 impl Places {
     /// A run is known. What its first attempt told already, since it began at once, stays.
     pub fn planned(&mut self, job: JobId, name: &str, plan: &PhysicalPlan) {
-        let new = || Run { name: name.to_owned(), plan: plan.clone(), placement: Placement::alone() };
+        let new = || Run { name: name.to_owned(), plan: plan.clone(), placement: Placement::alone(), stays: Vec::new() };
         self.runs.entry(job).or_insert_with(new);
     }
 
     /// An attempt begins: nobody takes part yet.
     pub fn gathers(&mut self, job: JobId) {
         if let Some(run) = self.runs.get_mut(&job) {
-            run.placement = Placement::alone();
+            (run.placement, run.stays) = (Placement::alone(), Vec::new());
         }
     }
 
     /// An attempt is spread like this.
-    pub fn placed(&mut self, job: JobId, name: &str, plan: &PhysicalPlan, placement: &Placement) {
-        self.runs.insert(job, Run { name: name.to_owned(), plan: plan.clone(), placement: placement.clone() });
+    pub fn placed(&mut self, job: JobId, name: &str, plan: &PhysicalPlan, placement: &Placement, stays: &[bool]) {
+        let (plan, placement, stays) = (plan.clone(), placement.clone(), stays.to_vec());
+        self.runs.insert(job, Run { name: name.to_owned(), plan, placement, stays });
+    }
+
+    /// Whether a run would be spread better over these slots than it is.
+    pub fn would_spread_better(&self, job: JobId, slots: &BTreeMap<Member, u32>) -> bool {
+        let Some(run) = self.runs.get(&job).filter(|run| !run.stays.is_empty() && !slots.is_empty()) else { return false };
+        let stays = |vertex: usize| run.stays.get(vertex).copied().unwrap_or(true);
+        let of_head = |of: &Vertex| run.plan.vertices.iter().position(|vertex| vertex.nodes == of.nodes).is_none_or(stays);
+        let anew = Placement::spread(&run.plan, slots, &of_head);
+        let [now, then] = [&run.placement, &anew].map(|placement| placement.crowding(&run.plan, slots, &stays));
+        then < now * BETTER
     }
 
     pub fn over(&mut self, job: JobId) {
@@ -127,7 +143,7 @@ mod tests {
         let slots = BTreeMap::from([(Member(1), 2), (Member(2), 1)]);
         let placement = Placement::spread(&plan, &slots, &|vertex| vertex.nodes[0].as_str() != "hourly");
         let mut places = Places::default();
-        places.placed(JobId(7), "departures", &plan, &placement);
+        places.placed(JobId(7), "departures", &plan, &placement, &[true, false, true]);
         places.planned(JobId(7), "departures", &plan);
         places
     }
@@ -143,6 +159,24 @@ mod tests {
         assert_eq!(places.at(Member(2)), [(JobId(7), "hourly (task 2)".to_owned())]);
         assert_eq!(places.name(JobId(7)).as_deref(), Some("departures"));
         assert!(places.at(LEADER).is_empty() && places.at(Member(3)).is_empty());
+    }
+
+    #[test]
+    fn a_run_would_spread_better_once_there_is_room_for_what_shares_a_slot() {
+        let places = spread();
+        let better = |slots: &[(u32, u32)]| {
+            places.would_spread_better(JobId(7), &slots.iter().map(|(member, slots)| (Member(*member), *slots)).collect())
+        };
+        assert!(!better(&[(1, 2), (2, 1)]), "as it is");
+        assert!(!better(&[(1, 2), (2, 1), (3, 1)]), "three tasks, three nodes, and no slot that two of them share");
+        assert!(!better(&[]) && !places.would_spread_better(JobId(8), &BTreeMap::from([(Member(1), 1)])));
+        let mut crowded = Places::default();
+        let plan = plan(&[(&["flights"], 1), (&["hourly"], 4)]);
+        let slots = BTreeMap::from([(Member(1), 2)]);
+        let placement = Placement::spread(&plan, &slots, &|vertex| vertex.nodes[0].as_str() == "flights");
+        crowded.placed(JobId(1), "x", &plan, &placement, &[true, false]);
+        assert!(!crowded.would_spread_better(JobId(1), &slots));
+        assert!(crowded.would_spread_better(JobId(1), &BTreeMap::from([(Member(1), 2), (Member(2), 1)])));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use millrace_plan::Member;
-use millrace_wire::cluster::{ClusterLink, ClusterNode, Standing};
+use millrace_wire::cluster::{ClusterLink, ClusterNode, Drain, Standing};
 use millrace_wire::message::EngineDescription;
 
 use super::places::Load;
@@ -44,9 +44,24 @@ struct Entry {
     standing: Standing,
     since_us: i64,
     why: Option<String>,
+    /// Whether it is being emptied, and what stays there although it is.
+    drains: bool,
+    stays: Vec<String>,
     description: Option<EngineDescription>,
     link: ClusterLink,
     looked: Option<(Instant, Traffic)>,
+}
+
+impl Entry {
+    /// Others may have tasks there too, which it tells itself.
+    fn drain(&self, load: Load) -> Drain {
+        let is_empty = self.description.as_ref().is_some_and(|told| told.drain == Some(Drain::Drained));
+        match (self.drains, is_empty && load.tasks == 0) {
+            (false, _) => Drain::No,
+            (true, false) => Drain::Draining,
+            (true, true) => Drain::Drained,
+        }
+    }
 }
 
 impl Roster {
@@ -73,6 +88,8 @@ impl Roster {
             standing: Standing::Joined,
             since_us: now_us,
             why: None,
+            drains: false,
+            stays: Vec::new(),
             description: None,
             link,
             looked: None,
@@ -110,6 +127,26 @@ impl Roster {
         self.members.get(&member).map(|entry| entry.address.clone())
     }
 
+    /// A member is being emptied from now on, or takes part again. Gives its address, if that is news.
+    pub fn drains(&mut self, member: Member, drains: bool) -> Option<String> {
+        let entry = self.members.get_mut(&member).filter(|entry| entry.drains != drains)?;
+        entry.drains = drains;
+        entry.stays.clear();
+        Some(entry.address.clone())
+    }
+
+    /// What stays at members that are being emptied.
+    pub fn stays(&mut self, stays: &BTreeMap<Member, Vec<String>>) {
+        for (member, entry) in &mut self.members {
+            entry.stays = stays.get(member).cloned().unwrap_or_default();
+        }
+    }
+
+    /// How far a member has come in being emptied, as it is known here.
+    pub fn drain(&self, member: Member, load: Load) -> (Drain, Vec<String>) {
+        self.members.get(&member).map_or((Drain::No, Vec::new()), |entry| (entry.drain(load), entry.stays.clone()))
+    }
+
     pub fn looked(&mut self, member: Member, look: Look) {
         let Some(entry) = self.members.get_mut(&member) else { return };
         let Look { description, round_trip, traffic, resumes, at } = look;
@@ -126,7 +163,7 @@ impl Roster {
 
     pub fn nodes(&self, load: impl Fn(Member) -> Load) -> Vec<ClusterNode> {
         let node = |(member, entry): (&Member, &Entry)| {
-            let Load { tasks, slots } = load(*member);
+            let of_it @ Load { tasks, slots } = load(*member);
             let told = entry.description.as_ref();
             ClusterNode {
                 member: member.0,
@@ -141,6 +178,9 @@ impl Roster {
                 cores: told.map_or(0, |told| told.cores),
                 memory_bytes: told.map_or(0, |told| told.memory_bytes),
                 health: told.and_then(|told| told.health),
+                drain: entry.drain(of_it),
+                stays: entry.stays.clone(),
+                version: told.map(|told| told.version.clone()),
             }
         };
         self.members.iter().map(node).collect()
@@ -167,6 +207,7 @@ mod tests {
                 changes: false,
                 shared: Vec::new(),
                 admits: false,
+                drain: None,
             },
             round_trip: Duration::from_micros(300),
             traffic: Traffic { sent_bytes, received_bytes: 0 },

@@ -1,7 +1,7 @@
 //! The nodes that an engine may spread its runs over, and a run's use of them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use millrace_wire::message::{Deployment, JobId, ShareId};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::drains::Drains;
 use crate::client::EngineClient;
 use crate::contact::Contact;
 use crate::control::ControlNode;
@@ -35,6 +36,10 @@ pub struct Crew {
     enlisted: Mutex<Enlisted>,
     next_share: AtomicU64,
     seen: Seen,
+    /// Whether this very process is being emptied.
+    drains: Drains,
+    /// Whether runs are spread anew when a node comes, without anybody's asking.
+    balances: AtomicBool,
     /// Set once the node is of a control group.
     control: OnceLock<ControlNode>,
 }
@@ -51,6 +56,8 @@ struct Hand {
     mark: Mark,
     client: EngineClient,
     slots: u32,
+    /// Whether it is being emptied: it is not asked to take part.
+    drains: bool,
     _watching: Watching,
 }
 
@@ -92,7 +99,7 @@ impl Crew {
         let (member, slots) = (Member(enlisted.last), slots.max(1));
         self.seen.joined(member, address, slots);
         let watching = Watching::start(self.seen.clone(), member, client.clone());
-        enlisted.nodes.insert(member, Hand { address: address.to_owned(), mark, client, slots, _watching: watching });
+        enlisted.nodes.insert(member, Hand { address: address.to_owned(), mark, client, slots, drains: false, _watching: watching });
         member
     }
 
@@ -108,6 +115,67 @@ impl Crew {
             }
             lost.is_none()
         });
+    }
+
+    /// A node at an address is being emptied from now on, or is not any more. False if that is no news.
+    pub fn tell_drains(&self, address: &str, drains: bool) -> bool {
+        let mut enlisted = self.enlisted();
+        let of_address = enlisted.nodes.iter_mut().filter(|(_, hand)| hand.address == address && hand.drains != drains);
+        let turned: Vec<Member> = of_address
+            .map(|(member, hand)| {
+                hand.drains = drains;
+                *member
+            })
+            .collect();
+        turned.iter().for_each(|member| self.seen.drains(*member, drains));
+        !turned.is_empty()
+    }
+
+    /// Whether this process is being emptied.
+    pub const fn drains(&self) -> &Drains {
+        &self.drains
+    }
+
+    /// The nodes in reach that are being emptied.
+    pub fn draining(&self) -> BTreeMap<Member, String> {
+        let enlisted = self.enlisted();
+        enlisted.nodes.iter().filter(|(_, hand)| hand.drains).map(|(member, hand)| (*member, hand.address.clone())).collect()
+    }
+
+    /// Whether a node at an address is known to be being emptied.
+    pub fn is_draining(&self, address: &str) -> bool {
+        self.enlisted().nodes.values().any(|hand| hand.drains && hand.address == address)
+    }
+
+    /// The slots of all that may be asked to take part, by member.
+    pub fn slots(&self) -> BTreeMap<Member, u32> {
+        let mut enlisted = self.enlisted();
+        self.keep(&mut enlisted, |_| None);
+        enlisted.nodes.iter().filter(|(_, hand)| !hand.drains).map(|(member, hand)| (*member, hand.slots)).collect()
+    }
+
+    /// All of them together.
+    pub fn hands(&self) -> u32 {
+        self.slots().values().sum()
+    }
+
+    /// From now on runs are spread anew whenever a node comes that they would be spread better with.
+    pub fn balance_by_itself(&self) {
+        self.balances.store(true, Ordering::Relaxed);
+    }
+
+    pub fn balances_by_itself(&self) -> bool {
+        self.balances.load(Ordering::Relaxed)
+    }
+
+    /// A node by its number, or by its address with or without a scheme.
+    pub fn find(&self, node: &str) -> Option<(Member, String, EngineClient)> {
+        let bare = |address: &str| address.split_once("://").map_or(address, |(_, authority)| authority).trim_end_matches('/').to_owned();
+        let number = node.parse().ok().map(Member);
+        let enlisted = self.enlisted();
+        let mut nodes = enlisted.nodes.iter();
+        let found = nodes.find(|(member, hand)| Some(**member) == number || bare(&hand.address) == bare(node));
+        found.map(|(member, hand)| (*member, hand.address.clone(), hand.client.clone()))
     }
 
     /// What is known of the nodes and of what they do.
@@ -132,10 +200,14 @@ impl Crew {
         enlisted.nodes.iter().map(|(member, hand)| (*member, hand.address.clone(), hand.slots)).collect()
     }
 
-    /// The slots of the nodes that can be spoken to. One whose connection is being made again is waited for, a moment: it may be back at once, or be
+    /// The slots of the nodes that can be spoken to and are not being emptied. One whose connection is being made again is waited for, a moment: it may be back at once, or be
     /// gone, which is known much later.
     pub async fn in_reach(&self) -> BTreeMap<Member, u32> {
-        let nodes: Vec<_> = self.enlisted().nodes.iter().map(|(member, hand)| (*member, hand.slots, hand.client.contact())).collect();
+        let hands = |enlisted: &Enlisted| -> Vec<_> {
+            let nodes = enlisted.nodes.iter().filter(|(_, hand)| !hand.drains);
+            nodes.map(|(member, hand)| (*member, hand.slots, hand.client.contact())).collect()
+        };
+        let nodes = hands(&self.enlisted());
         let asked = nodes.into_iter().map(|(member, slots, mut contact)| async move {
             let known = timeout(A_MOMENT, contact.wait_for(|contact| !contact.is_resuming())).await;
             // Who does not come back in time, or is gone with its contact, is not in reach.
@@ -171,8 +243,8 @@ impl Team for RunTeam {
         members
     }
 
-    fn spread(&self, plan: &PhysicalPlan, placement: &Placement) {
-        self.crew.seen().placed(self.job, &self.deployment.name, plan, placement);
+    fn spread(&self, plan: &PhysicalPlan, placement: &Placement, stays: &[bool]) {
+        self.crew.seen().placed(self.job, &self.deployment.name, plan, placement, stays);
     }
 
     async fn begin(&self, start: ShareStart) -> RunResult<FarMember> {

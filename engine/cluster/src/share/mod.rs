@@ -4,6 +4,7 @@
 //! what a member asks of the store of the run's state travel on the data side. A session that is over ends all shares of it at both ends.
 
 mod crew;
+mod drains;
 mod edges;
 mod enlist;
 mod leading;
@@ -12,8 +13,9 @@ mod store;
 mod taking;
 
 pub use crew::{Crew, Mark, RunTeam};
+pub use drains::Drains;
 pub use edges::LinkEdges;
-pub use enlist::{Enlistment, enlist, stay_enlisted};
+pub use enlist::{Enlistment, Learned, enlist, stay_enlisted};
 pub use leading::Leading;
 pub use store::{LinkStore, ServedStore};
 pub use taking::{Taking, Wanted, take};

@@ -25,6 +25,8 @@ pub enum Need {
     View,
     /// To change what runs.
     Operate,
+    /// To empty nodes: who changes what runs may, and nodes among themselves, which pass it on.
+    Empty,
     /// To be a member of the cluster.
     Member,
     /// To decide who is let in, and who is of the control group.
@@ -60,6 +62,7 @@ impl Role {
             Need::View => true,
             Need::Operate => matches!(self, Role::Operate | Role::Admin),
             Need::Admin => matches!(self, Role::Admin),
+            Need::Empty => !matches!(self, Role::View),
             Need::Member => matches!(self, Role::Node | Role::Control | Role::Admin),
             Need::Node => self.is_node(),
         }
@@ -77,7 +80,7 @@ impl Need {
     pub const fn role(self) -> Role {
         match self {
             Need::View => Role::View,
-            Need::Operate => Role::Operate,
+            Need::Operate | Need::Empty => Role::Operate,
             Need::Admin => Role::Admin,
             Need::Member | Need::Node => Role::Node,
         }
@@ -98,6 +101,7 @@ pub const fn need(request: &Request) -> Need {
         | Request::Stop { .. }
         | Request::Kill { .. }
         | Request::Scale { .. }
+        | Request::Balance
         | Request::Savepoint { .. }
         | Request::Upgrade { .. }
         | Request::RollBack { .. }
@@ -105,6 +109,9 @@ pub const fn need(request: &Request) -> Need {
         | Request::Remove { .. }
         | Request::Forget { .. } => Need::Operate,
         Request::Invite { .. } | Request::Revoke { .. } | Request::Certificates | Request::Expel { .. } => Need::Admin,
+        // To look how far it has come is a look at the node.
+        Request::Drain { drains: None, .. } => Need::View,
+        Request::Drain { .. } => Need::Empty,
         Request::Consensus { .. } | Request::Replica { .. } | Request::Timeline { .. } => Need::Node,
         Request::Enlist { .. } | Request::TakePart { .. } | Request::Order { .. } | Request::Dismiss { .. } => Need::Member,
     }
@@ -116,17 +123,18 @@ mod tests {
 
     #[test]
     fn each_role_covers_what_the_one_below_does_and_a_node_begins_no_runs() {
-        let covered = |role: Role| [Need::View, Need::Operate, Need::Admin, Need::Member, Need::Node].map(|need| role.covers(need));
-        assert_eq!(covered(Role::View), [true, false, false, false, false]);
-        assert_eq!(covered(Role::Operate), [true, true, false, false, false]);
-        assert_eq!(covered(Role::Admin), [true, true, true, true, false]);
-        assert_eq!(covered(Role::Node), [true, false, false, true, true]);
-        assert_eq!(covered(Role::Control), [true, false, false, true, true]);
+        let needs = [Need::View, Need::Operate, Need::Empty, Need::Admin, Need::Member, Need::Node];
+        let covered = |role: Role| needs.map(|need| role.covers(need));
+        assert_eq!(covered(Role::View), [true, false, false, false, false, false]);
+        assert_eq!(covered(Role::Operate), [true, true, true, false, false, false]);
+        assert_eq!(covered(Role::Admin), [true, true, true, true, true, false]);
+        assert_eq!(covered(Role::Node), [true, false, true, false, true, true]);
+        assert_eq!(covered(Role::Control), [true, false, true, false, true, true]);
     }
 
     #[test]
     fn the_least_role_that_is_told_serves() {
-        for need in [Need::View, Need::Operate, Need::Admin, Need::Member, Need::Node] {
+        for need in [Need::View, Need::Operate, Need::Empty, Need::Admin, Need::Member, Need::Node] {
             assert!(need.role().covers(need));
         }
         assert!(Role::ALL.into_iter().all(|role| Role::parse(role.as_str()) == Some(role)));

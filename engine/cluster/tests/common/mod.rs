@@ -79,6 +79,9 @@ impl Run for FakeRun {
         let to = scale.parallelism.ok_or_else(|| Diagnostic::error("MR0436", "no number of tasks was given"))?;
         Ok(Changed { what: format!("rescaled from 1 to {to}"), epoch: 3, pause_us: 1_500, fault: None })
     }
+    async fn spread_anew(&self, what: String) -> Result<Changed, Diagnostic> {
+        Ok(Changed { what, epoch: 3, pause_us: 1_500, fault: None })
+    }
     async fn savepoint(&self, name: &str) -> Result<SavepointTaken, Diagnostic> {
         Ok(SavepointTaken { name: name.to_owned(), epoch: 3, taken_us: 0, bytes: 7 })
     }
@@ -268,6 +271,7 @@ pub fn description() -> EngineDescription {
         changes: true,
         shared,
         admits: false,
+        drain: None,
     }
 }
 

@@ -15,6 +15,11 @@ pub trait Reach {
 
     /// Whether a node that could not lead a run is to be asked again by now.
     fn is_forgiven(&self, deployment: &str, node: &str) -> bool;
+
+    /// Why a node that is there is to lead nothing new, in words.
+    fn is_spared(&self, _node: &str) -> Option<String> {
+        None
+    }
 }
 
 /// The commands that are due, one a deployment at most.
@@ -55,9 +60,11 @@ fn candidate(control: &Control, name: &str, known: &Deployment, reach: &impl Rea
             listed(&known.holders)
         ));
     }
-    let next = holders.iter().chain(&there).find(|node| may(node));
+    let next = holders.iter().chain(&there).find(|node| may(node) && reach.is_spared(node).is_none());
     next.map(|node| (*node).to_owned()).ok_or_else(|| {
-        let told: Vec<String> = known.declined.iter().map(|(node, why)| format!("{node}: {why}")).collect();
+        let spared = there.iter().filter_map(|node| Some(format!("{node}: {}", reach.is_spared(node)?)));
+        let declined = known.declined.iter().map(|(node, why)| format!("{node}: {why}"));
+        let told: Vec<String> = declined.chain(spared).collect();
         if told.is_empty() {
             "no node is in reach that could lead it".to_owned()
         } else {
@@ -161,6 +168,32 @@ mod tests {
             matches!(step(&mut control, &Gone(vec!["a"], false)), Some(Command::Wait { why, .. }) if why.contains("b: no such folder; c: no such"))
         );
         assert_eq!(to(step(&mut control, &Gone(vec!["a"], true))), "b");
+    }
+
+    /// `a` is gone, and `b` is there and to lead nothing new.
+    struct Sparing;
+
+    impl Reach for Sparing {
+        fn is_gone(&self, node: &str) -> Option<String> {
+            (node == "a").then(|| "silent".to_owned())
+        }
+        fn is_forgiven(&self, _: &str, _: &str) -> bool {
+            false
+        }
+        fn is_spared(&self, node: &str) -> Option<String> {
+            (node == "b").then(|| "it is being drained".to_owned())
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_being_emptied_is_handed_nothing_and_the_run_waits_if_nobody_else_is_there() {
+        let (mut control, _) = group(2);
+        let mut due = next_steps(&control, &Sparing);
+        assert_eq!(to(due.pop()), "c", "who can fetch from it");
+        let generation = control.members().get("c").unwrap().generation;
+        done(control.apply(Command::Leave { name: "c".into(), generation }));
+        let mut due = next_steps(&control, &Sparing);
+        assert!(matches!(due.pop(), Some(Command::Wait { why, .. }) if why.contains("b: it is being drained")));
     }
 
     #[test]

@@ -33,6 +33,8 @@ const MOST_NAMED: usize = 5;
 pub enum Wanted {
     /// The same pipeline in other numbers of tasks.
     Scale(Scale),
+    /// The same pipeline in the same numbers of tasks, spread over those that take part now. Why, in words: `moved off ws://127.0.0.1:7401`.
+    Spread(String),
     Pipeline(Box<NewPipeline>),
 }
 
@@ -73,19 +75,10 @@ pub struct Next {
     /// Where state is kept, and how, if that changes.
     home: Option<StateHome>,
     team: Option<Arc<dyn Team>>,
+    /// A stable word for it: what its notice is called.
+    kind: &'static str,
     what: String,
     pub over: Over,
-}
-
-impl Next {
-    /// A stable word for it: what its notice is called.
-    const fn kind(&self) -> &'static str {
-        match (&self.over, &self.home) {
-            (Over::AtEpoch(_), None) => "rescaled",
-            (Over::AtEpoch(_), Some(_)) => "upgraded",
-            (Over::AtSavepoint { .. }, _) => "rolled_back",
-        }
-    }
 }
 
 type Answer = oneshot::Sender<RunResult<Changed>>;
@@ -157,7 +150,7 @@ impl Changes {
         let (wanted, answer) = slot.wanted.take()?;
         match decide(wanted) {
             Ok(next) => {
-                let (kind, what, over) = (next.kind(), next.what.clone(), next.over.clone());
+                let (kind, what, over) = (next.kind, next.what.clone(), next.over.clone());
                 slot.newest = Some(ChangeFigures { what: what.clone(), at_us, epoch: None, pause_us: None });
                 slot.under_way = Some(UnderWay { kind, what, next: Some(next), since_ns: None, fault: None, answer });
                 Some(over)
@@ -243,6 +236,7 @@ impl Shared {
         };
         match wanted {
             Wanted::Scale(scale) => self.rescaled(&scale),
+            Wanted::Spread(what) => self.spread_anew(what),
             Wanted::Pipeline(pipeline) => self.replaced(*pipeline, home),
         }
     }
@@ -252,7 +246,7 @@ impl Shared {
         let NewPipeline { plan, options, every, team, way } = wanted;
         let mut home = home.resuming();
         home.every = every;
-        let (what, over) = match way {
+        let (kind, what, over) = match way {
             Way::Upgrade { savepoint, allow_state_loss } => {
                 let StateKept { lost, .. } = outlook(&self.plan, &plan, &self.registry);
                 if !lost.is_empty() && !allow_state_loss {
@@ -260,12 +254,23 @@ impl Shared {
                     return Err(unchangeable(message, "bring those nodes back as they were; or allow it, with --allow-state-loss"));
                 }
                 home.allows.state_loss = allow_state_loss;
-                ("upgraded".to_owned(), Over::AtEpoch(Some(savepoint)))
+                ("upgraded", "upgraded".to_owned(), Over::AtEpoch(Some(savepoint)))
             }
-            Way::Back { to, allow_rewind } => (format!("rolled back to savepoint `{to}`"), Over::AtSavepoint { to, allow_rewind }),
+            Way::Back { to, allow_rewind } => {
+                ("rolled_back", format!("rolled back to savepoint `{to}`"), Over::AtSavepoint { to, allow_rewind })
+            }
         };
         let physical = cut(&plan, &self.registry, options.parallelism, &self.host.files);
-        Ok(Next { plan, physical, options, home: Some(home), team, what, over })
+        Ok(Next { plan, physical, options, home: Some(home), team, kind, what, over })
+    }
+
+    /// The run as it is, whose next attempt asks anew who takes part.
+    fn spread_anew(&self, what: String) -> RunResult<Next> {
+        if self.host.team.is_none() {
+            return Err(unchangeable("the run is of one process alone".to_owned(), "nothing of it can be elsewhere"));
+        }
+        let (plan, physical, options) = (self.plan.clone(), self.physical.clone(), self.options.clone());
+        Ok(Next { plan, physical, options, home: None, team: None, kind: "moved", what, over: Over::AtEpoch(None) })
     }
 
     /// The run in other numbers of tasks.
@@ -297,7 +302,7 @@ impl Shared {
             return Err(unchangeable(message, "ask for fewer tasks"));
         }
         let what = self.in_words(scale, &physical);
-        Ok(Next { plan, physical, options, home: None, team: None, what, over: Over::AtEpoch(None) })
+        Ok(Next { plan, physical, options, home: None, team: None, kind: "rescaled", what, over: Over::AtEpoch(None) })
     }
 
     fn check(&self, scale: &Scale) -> RunResult<()> {

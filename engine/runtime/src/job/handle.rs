@@ -232,6 +232,14 @@ impl JobHandle {
         self.change(Wanted::Scale(scale)).await
     }
 
+    /// Goes on in the same numbers of tasks, spread over those that take part now, from an epoch that is taken for it. Returns once rows flow again.
+    ///
+    /// # Errors
+    /// If the run is not kept or is of one process alone, or ends first.
+    pub async fn spread_anew(&self, what: String) -> RunResult<Changed> {
+        self.change(Wanted::Spread(what)).await
+    }
+
     /// Goes on as another pipeline: from an epoch that is taken and kept for it, or from a savepoint. Returns once rows flow again.
     ///
     /// # Errors

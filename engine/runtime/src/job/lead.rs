@@ -46,7 +46,8 @@ pub async fn gather(shared: &Shared, attempt: &Attempt) -> Result<Members, Box<F
     let Some(team) = &shared.host.team else { return Ok(Members::default()) };
     let slots = team.muster().await;
     let placement = Placement::spread(&shared.physical, &slots, &|vertex| stays(shared, vertex));
-    team.spread(&shared.physical, &placement);
+    let stay: Vec<bool> = shared.physical.vertices.iter().map(|vertex| stays(shared, vertex)).collect();
+    team.spread(&shared.physical, &placement, &stay);
     let start = |me| ShareStart {
         me,
         plan: shared.physical.clone(),

@@ -184,8 +184,8 @@ pub trait Team: Send + Sync {
     /// Those that can take part now, and of how many tasks of each operator. The leader counts as well, if it is to run any.
     async fn muster(&self) -> BTreeMap<Member, u32>;
 
-    /// An attempt is spread like this, before anything of it begins.
-    fn spread(&self, _plan: &PhysicalPlan, _placement: &Placement) {}
+    /// An attempt is spread like this, before anything of it begins. `stays`: of each vertex, whether its tasks are the leader's, whoever takes part.
+    fn spread(&self, _plan: &PhysicalPlan, _placement: &Placement, _stays: &[bool]) {}
 
     /// Begins an attempt at a member.
     ///

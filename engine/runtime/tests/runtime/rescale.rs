@@ -211,6 +211,50 @@ async fn a_run_that_is_spread_over_members_is_rescaled_with_them() {
 }
 
 #[tokio::test]
+async fn a_run_is_moved_off_a_member_that_is_to_go_and_nothing_is_lost_repeated_or_begun_again() {
+    let reference = left_alone(0).await;
+    let (team, collected, folder) = (TestTeam::of(&[1, 2]), Collected::default(), tempfile::tempdir().unwrap());
+    let mut harness = harness(&collected, memory(&[]), folder.path());
+    harness.team = Some(team.clone());
+    let job = harness.start(pipeline("10000/s"), options(3)).await;
+    let mut notices = job.take_notices().unwrap();
+    until(&job, |job| job.figures().nodes[&"windows".into()].accepted > 0).await;
+    for (member, left) in [(1, vec![1, 2, 2]), (2, vec![1, 2, 2])] {
+        team.spare(member);
+        let moved = job.spread_anew(format!("moved off {member}")).await.unwrap();
+        assert_eq!((moved.what, moved.fault), (format!("moved off {member}"), None));
+        // The last one's tasks are the leader's.
+        assert_eq!((tasks(&job, "windows"), team.begun()), (3, left));
+    }
+    let outcome = job.wait().await;
+    assert_eq!(job.figures().restarts, 0);
+    assert_same(&reference, outcome, &collected);
+    let mut told = Vec::new();
+    while let Ok(notice) = notices.try_recv() {
+        told.extend((notice.kind == "moved").then_some(notice.message));
+    }
+    assert!(told.len() == 2 && told[0].starts_with("moved off 1, at epoch "), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_run_without_checkpoints_and_one_of_one_process_are_not_moved() {
+    let gates = [Arc::<AtomicBool>::default()];
+    let (team, collected, folder) = (TestTeam::of(&[1, 1]), Collected::default(), tempfile::tempdir().unwrap());
+    let mut kept = harness(&collected, memory(&gates), folder.path());
+    let mut spread = Harness::with_collected(memory(&gates), Collected::default());
+    spread.team = Some(team);
+    for (harness, why) in [(&mut kept, "of one process alone"), (&mut spread, "without checkpoints")] {
+        let job = harness.start(pipeline("1000000/s"), options(2)).await;
+        let error = job.spread_anew("moved".to_owned()).await.unwrap_err();
+        assert!(refusal(&error).0 == "MR0436" && refusal(&error).1.contains(why), "{error}");
+        job.stop(millrace_wire::message::StopMode::Abort);
+        gates[0].store(true, Ordering::Relaxed);
+        job.wait().await;
+        gates[0].store(false, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_refused_with_the_reason_and_the_run_goes_on_as_it_was() {
     let gates = [Arc::<AtomicBool>::default()];
     let reference = left_alone(gates.len()).await;
