@@ -8,6 +8,7 @@ use millrace_model::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::AlertFigures;
+use crate::autoscale::AutoscaleFigures;
 use crate::change::ChangeFigures;
 use crate::figures::RunState;
 use crate::message::JobId;
@@ -218,6 +219,9 @@ pub struct ClusterJob {
     /// Its alerts that fire.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub firing: Vec<AlertFigures>,
+    /// How its numbers of tasks follow its load; none where they are not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscale: Option<AutoscaleFigures>,
 }
 
 /// What happened to nodes and runs, oldest first. Bounded: the oldest go.
@@ -278,6 +282,10 @@ pub mod happenings {
     pub const RESTARTED: &str = "restarted";
     /// A run goes on in other numbers of tasks, as somebody asked it to.
     pub const RESCALED: &str = "rescaled";
+    /// A run is to, as its load asks for: why, in numbers.
+    pub const AUTOSCALED: &str = "autoscaled";
+    /// It could not.
+    pub const AUTOSCALE_REFUSED: &str = "autoscale_refused";
     /// A run goes on as another pipeline, or as the one before again.
     pub const UPGRADED: &str = "upgraded";
     pub const ROLLED_BACK: &str = "rolled_back";

@@ -190,6 +190,7 @@ impl Job {
             places,
             parallelism: figures.parallelism,
             change: figures.change,
+            autoscale: figures.autoscale,
             firing: figures.alerts.into_iter().filter(|alert| alert.standing == AlertStanding::Firing).collect(),
         })
     }

@@ -22,8 +22,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use millrace_model::NodeId;
 use millrace_plan::{LEADER, Member, PhysicalPlan, Placement};
 use millrace_wire::cluster::happenings::{
-    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, FAILED, LEADER_CHANGED, NODE_JOINED, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED,
-    RESCALED, RESTARTED, ROLLED_BACK, RUNNING, TASKS_LOST, UPGRADED,
+    ALERT_FIRING, ALERT_RESOLVED, AUTOSCALE_REFUSED, AUTOSCALED, CHECKPOINT_FAILED, FAILED, LEADER_CHANGED, NODE_JOINED, NODE_LOST,
+    NODE_RESUMED, NODE_SUSPECTED, RESCALED, RESTARTED, ROLLED_BACK, RUNNING, TASKS_LOST, UPGRADED,
 };
 use millrace_wire::cluster::{Cluster, ClusterNode, ControlLook, ControlNode, Happening, Health, Standing};
 use millrace_wire::message::{EngineDescription, JobId, Notice};
@@ -165,6 +165,8 @@ impl Seen {
             "checkpoint_failed" => CHECKPOINT_FAILED,
             "failed" => FAILED,
             "rescaled" => RESCALED,
+            "autoscaled" => AUTOSCALED,
+            "autoscale_refused" => AUTOSCALE_REFUSED,
             "upgraded" => UPGRADED,
             "rolled_back" => ROLLED_BACK,
             "started" => RUNNING,
