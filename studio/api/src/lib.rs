@@ -53,6 +53,6 @@ pub use message::{
 };
 pub use rows::{RowsFrame, RowsPage, RowsSubject};
 pub use run::{
-    Alert, AlertStanding, AlertTold, Bottleneck, Checkpoint, CheckpointOutcome, Differs, EdgeFigures, Figures, NodeFigures, Notice,
-    Reconnecting, RunChange, RunInfo, RunPhase, Savepoint, Skew, WaitedFor, Webhook,
+    Alert, AlertStanding, AlertTold, Autoscale, AutoscaleMode, Bottleneck, Checkpoint, CheckpointOutcome, Differs, EdgeFigures, Figures,
+    NodeFigures, Notice, Reconnecting, RunChange, RunInfo, RunPhase, Savepoint, Skew, TaskAdvice, WaitedFor, Webhook,
 };
