@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod alerts;
+mod autoscale;
 mod bad_inputs;
 mod bench;
 mod changes;
