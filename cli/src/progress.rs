@@ -15,9 +15,18 @@ use tokio::task::JoinHandle;
 use crate::output::complain;
 use crate::run::grouped;
 
-/// Notices that tell what a run had to get over, what it goes on without, and its alerts.
-const TOLD: [&str; 7] =
-    ["restarted", "checkpoint_failed", "checkpoint_slow", "state_changed", "alert_firing", "alert_resolved", "alert_not_told"];
+/// Notices that tell what a run had to get over, what it goes on without, its alerts, and what it changes by itself.
+const TOLD: [&str; 9] = [
+    "restarted",
+    "checkpoint_failed",
+    "checkpoint_slow",
+    "state_changed",
+    "alert_firing",
+    "alert_resolved",
+    "alert_not_told",
+    "autoscaled",
+    "autoscale_refused",
+];
 
 /// What comes after the end of a run is not waited for any longer.
 const LAST_WORDS: Duration = Duration::from_secs(1);

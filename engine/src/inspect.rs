@@ -9,7 +9,7 @@ use millrace_cluster::RunFiles;
 use millrace_model::field::OnPoison;
 use millrace_model::file::{CheckOptions, Override, check};
 use millrace_model::types::SchemaRef;
-use millrace_model::{Catalog, Diagnostic, Diagnostics, NodeId, Pipeline, PipelineSettings};
+use millrace_model::{AutoscaleMode, Catalog, Diagnostic, Diagnostics, NodeId, Pipeline, PipelineSettings};
 use millrace_plan::LogicalPlan;
 use millrace_runtime::Batch;
 use millrace_runtime::checkpoint::codes;
@@ -219,10 +219,12 @@ fn idle_settings(settings: &PipelineSettings) -> Vec<Diagnostic> {
         let message = "`unaligned_after` does nothing where `on_poison` sets rows aside: barriers overtake none".to_owned();
         return both.then(|| idle("unaligned_after", message, "leave it out")).into_iter().collect();
     }
+    let scales = settings.autoscale.as_ref().is_some_and(|said| said.mode == Some(AutoscaleMode::On));
     let given = [
         ("state", settings.state.is_some(), "says where checkpoints lie"),
         ("unaligned_after", settings.unaligned_after.is_some(), "says how long checkpoints wait"),
         ("on_poison", settings.on_poison.is_some(), "needs checkpoints to go back to"),
+        ("autoscale.mode", scales, "needs checkpoints to change a run at"),
     ];
     given
         .into_iter()

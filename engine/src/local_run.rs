@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use millrace_cluster::control::RunLedger;
 use millrace_cluster::launch::{Run, RunEnd, Sample};
 use millrace_cluster::share::{Crew, RunTeam};
-use millrace_model::{Diagnostic, Diagnostics, NodeId, PipelineSettings, PortRef, Schema};
+use millrace_model::{Autoscale, Diagnostic, Diagnostics, NodeId, PipelineSettings, PortRef, Schema};
 use millrace_plan::LogicalPlan;
 use millrace_runtime::checkpoint::{Savepoint, codes};
 use millrace_runtime::clock::{Clock, SystemClock};
@@ -61,6 +61,11 @@ impl Maker {
         let hands = self.crew.hands();
         if hands > 0 && deployment.options.parallelism.or(pipeline.settings.parallelism).is_none() {
             options.parallelism = hands;
+        }
+        if hands > 0 {
+            // Tasks run on the nodes, and not on this one's cores.
+            let named = deployment.options.parallelism.or(pipeline.settings.parallelism).unwrap_or(1);
+            options.autoscale = Autoscale::resolve(pipeline.settings.autoscale.as_ref(), hands.max(named));
         }
         let columns = inspection.columns.iter().map(|(node, columns)| (node.clone(), columns.as_ref().clone())).collect();
         Ok(Version { deployment, plan: inspection.plan, settings: pipeline.settings, options, columns })

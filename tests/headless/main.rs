@@ -4,6 +4,7 @@
 
 mod alerts;
 mod authority;
+mod autoscale;
 mod bad_inputs;
 mod bench;
 mod changes;

@@ -1,6 +1,7 @@
 //! `millrace ps`, `status`, `logs`, `stop`, `scale` and `top`: what a node says of its cluster and does with its runs, on a terminal.
 
 mod columns;
+mod scaling;
 pub mod words;
 
 use std::io::{IsTerminal, Write};

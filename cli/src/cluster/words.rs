@@ -13,6 +13,7 @@ use millrace_engine::wire::message::JobId;
 
 use super::columns::Side::{Left, Right};
 use super::columns::table;
+use super::scaling::scaling;
 use crate::run::grouped;
 
 /// Nodes, links and runs. `on` is where the node that leads was asked; `before` the look before, for the rates of runs.
@@ -39,6 +40,7 @@ pub fn status(cluster: &Cluster, on: &str, before: Option<&Cluster>) -> String {
     parts.extend(firing(cluster));
     parts.extend(balance(cluster));
     parts.extend(releases(cluster));
+    parts.extend(scaling(cluster));
     parts.join("\n\n")
 }
 
@@ -355,10 +357,10 @@ fn size(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn job(rows_in: u64, elapsed_ms: u64) -> ClusterJob {
+    pub fn job(rows_in: u64, elapsed_ms: u64) -> ClusterJob {
         let places = BTreeMap::from([("flights".into(), vec![0]), ("hourly".into(), vec![1, 1, 2])]);
         ClusterJob {
             job: JobId(3),
@@ -374,6 +376,7 @@ mod tests {
             change: None,
             firing: Vec::new(),
             spreads_better: false,
+            autoscale: None,
         }
     }
 

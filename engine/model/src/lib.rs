@@ -3,6 +3,7 @@
 //! A pure room: no I/O, no clock, no threads, no Polars. It builds for WebAssembly.
 
 pub mod alert;
+pub mod autoscale;
 pub mod catalog;
 pub mod codes;
 pub mod diagnostic;
@@ -14,6 +15,7 @@ pub mod time;
 pub mod types;
 
 pub use alert::AlertDecl;
+pub use autoscale::{Autoscale, AutoscaleMode};
 pub use catalog::{Catalog, Category, Inputs, KindInfo, PortInfo};
 pub use diagnostic::{Blame, Diagnostic, Diagnostics, Severity, Span};
 pub use id::{NodeId, PortRef};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::alert::AlertDecl;
+use crate::autoscale::AutoscaleFields;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::field::{ByteSize, CommonFields, Duration, OnPoison, SinkFields, SourceFields};
 use crate::id::{NodeId, PortRef};
@@ -59,6 +60,9 @@ pub struct PipelineSettings {
     /// The most that the pipeline's state may take, in memory and on disk; it fails rather than take more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_state: Option<ByteSize>,
+    /// How the numbers of tasks follow the load while the pipeline runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscale: Option<AutoscaleFields>,
 }
 
 /// One `[node.NAME]` table.

@@ -6,6 +6,7 @@
 
 pub mod alerts;
 pub mod arrow_bridge;
+mod autoscale;
 pub mod batch;
 mod chain;
 pub mod checkpoint;

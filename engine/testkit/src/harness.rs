@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use crate::changelog::Changelog;
 use crate::memory::{Collected, Exploding, Flood, Memory};
 use crate::team::{Recipe, TestTeam};
+use crate::toiling::Toiling;
 
 /// A node with its fields as the file would have them: the kind's own, `on_error`, `parallelism`, the time fields, `rate`.
 #[track_caller]
@@ -80,6 +81,7 @@ impl Harness {
             Entry::Source(Arc::new(Flood::default())),
             Entry::Sink(Arc::new(collected.clone())),
             Entry::Operator(Arc::new(Exploding::default())),
+            Entry::Operator(Arc::new(Toiling::default())),
             Entry::Operator(Arc::new(Changelog::default())),
         ];
         Harness {

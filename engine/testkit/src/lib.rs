@@ -8,6 +8,7 @@ pub mod oracle;
 pub mod sim;
 pub mod table;
 pub mod team;
+pub mod toiling;
 
 pub use clock::ManualClock;
 pub use harness::{Harness, node};
@@ -15,3 +16,4 @@ pub use memory::{Collected, Exploding, Flood, Memory, Script};
 pub use oracle::Oracle;
 pub use table::{Cell, Table};
 pub use team::TestTeam;
+pub use toiling::Toiling;

@@ -8,6 +8,7 @@ use millrace_model::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::AlertFigures;
+use crate::autoscale::AutoscaleFigures;
 use crate::change::{ChangeFigures, Changed};
 use crate::figures::RunState;
 use crate::message::JobId;
@@ -266,6 +267,9 @@ pub struct ClusterJob {
     /// Whether its tasks would be spread better over the nodes that are there now than they are.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub spreads_better: bool,
+    /// How its numbers of tasks follow its load; none where they are not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscale: Option<AutoscaleFigures>,
 }
 
 /// What became of a run that was to be spread anew.
@@ -369,6 +373,10 @@ pub mod happenings {
     pub const RESCALED: &str = "rescaled";
     /// Tasks of a run are at other nodes, as somebody asked.
     pub const MOVED: &str = "moved";
+    /// A run is to, as its load asks for: why, in numbers.
+    pub const AUTOSCALED: &str = "autoscaled";
+    /// It could not.
+    pub const AUTOSCALE_REFUSED: &str = "autoscale_refused";
     /// A run goes on as another pipeline, or as the one before again.
     pub const UPGRADED: &str = "upgraded";
     pub const ROLLED_BACK: &str = "rolled_back";

@@ -6,6 +6,7 @@ use millrace_model::{NodeId, PortRef, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::AlertFigures;
+use crate::autoscale::AutoscaleFigures;
 use crate::change::ChangeFigures;
 
 /// One node, all its tasks together. The law of rows: `rows_in = accepted + filtered + late + quarantined`.
@@ -186,6 +187,9 @@ pub struct JobFigures {
     /// In the file's order. A peer of the release before knows none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<AlertFigures>,
+    /// How its numbers of tasks follow its load; none where they are not looked at. A peer of the release before tells none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscale: Option<AutoscaleFigures>,
 }
 
 /// The end of a run, in the shape that `run --json` prints.

@@ -5,6 +5,7 @@
 //! before meaning, and nothing here panics.
 
 pub mod alerts;
+pub mod autoscale;
 pub mod change;
 pub mod cluster;
 pub mod codec;

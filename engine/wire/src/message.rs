@@ -476,7 +476,8 @@ pub struct Notice {
     pub alert: Option<String>,
     /// A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `window`, `failed`,
     /// `resumed`, `restarted`, `checkpoint_failed`, `checkpoint_slow`, `savepoint`, `state_changed`, `rescaled`, `moved`,
-    /// `upgraded`, `rolled_back`, `change_refused`, `alert_firing`, `alert_resolved`, `alert_not_told`.
+    /// `upgraded`, `rolled_back`, `change_refused`, `alert_firing`, `alert_resolved`, `alert_not_told`,
+    /// `autoscaled`, `autoscale_refused`, `autoscale_advice`.
     pub kind: String,
     /// In words.
     pub message: String,

@@ -53,6 +53,7 @@ pub use message::{
 };
 pub use rows::{RowsFrame, RowsPage, RowsSubject};
 pub use run::{
-    Alert, AlertStanding, AlertTold, Bottleneck, Checkpoint, CheckpointOutcome, Differs, EdgeFigures, Figures, NodeFigures, Notice,
-    Reconnecting, RunChange, RunInfo, RunPhase, RunUpgraded, Savepoint, Skew, UpgradeLook, WaitedFor, Webhook,
+    Alert, AlertStanding, AlertTold, Autoscale, AutoscaleMode, Bottleneck, Checkpoint, CheckpointOutcome, Differs, EdgeFigures, Figures,
+    NodeFigures, Notice, Reconnecting, RunChange, RunInfo, RunPhase, RunUpgraded, Savepoint, Skew, TaskAdvice, UpgradeLook, WaitedFor,
+    Webhook,
 };

@@ -148,6 +148,52 @@ pub struct Figures {
     pub progress: Option<f64>,
     /// The running pipeline's, in the file's order.
     pub alerts: Vec<Alert>,
+    /// How its numbers of tasks follow its load; none where they are not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub autoscale: Option<Autoscale>,
+}
+
+/// In how many tasks the nodes of a run would do what is wanted of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Autoscale {
+    pub mode: AutoscaleMode,
+    /// Upstream before downstream; empty if all is as it should be, and as long as nothing can be said.
+    pub advice: Vec<TaskAdvice>,
+    /// Why nothing is said, or nothing done, at the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub waits: Option<String>,
+    /// The newest decision, and what came of it, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub decided: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum AutoscaleMode {
+    Off,
+    Advise,
+    On,
+}
+
+/// What one node wants, and those that have as many tasks as it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TaskAdvice {
+    pub node: String,
+    pub with: Vec<String>,
+    pub tasks: u32,
+    /// As many as `tasks` where it wants more and can have none.
+    pub wanted: u32,
+    /// In numbers: `count is 96 % busy at ..`
+    pub cause: String,
+    /// What keeps it from having as many as it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub bound: Option<String>,
+    /// What to ask for to have it so, by node; empty where nothing is to be done.
+    pub asks: BTreeMap<String, u32>,
 }
 
 /// An alert of a run, as it stands.

@@ -270,6 +270,7 @@ mod tests {
             change: None,
             firing: Vec::new(),
             spreads_better: false,
+            autoscale: None,
         };
         let nodes = vec![node(0, None, Standing::Leads), node(2, Some("ws://b:1"), Standing::Joined)];
         News::Look(Box::new(wire::Cluster { at_us: 9_000, nodes, links: Vec::new(), jobs: vec![job], timeline, control: None }))

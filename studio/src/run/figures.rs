@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use millrace_engine::model::autoscale as wire_mode;
 use millrace_engine::model::{NodeDecl, NodeId, Pipeline, Timestamp};
 use millrace_engine::wire::alerts::{self as wire, AlertFigures, WebhookFigures};
+use millrace_engine::wire::autoscale::{Advice, AutoscaleFigures};
 use millrace_engine::wire::change::ChangeFigures;
 use millrace_engine::wire::figures::{EdgeFigures as Edge, EpochFigures, EpochOutcome, EpochPhase, JobFigures, NodeFigures as Node};
 use millrace_studio_api::{
-    Alert, AlertStanding, Bottleneck, Checkpoint, CheckpointOutcome, EdgeFigures, Figures, NodeFigures, RunChange, Skew, WaitedFor, Webhook,
+    Alert, AlertStanding, Autoscale, AutoscaleMode, Bottleneck, Checkpoint, CheckpointOutcome, EdgeFigures, Figures, NodeFigures,
+    RunChange, Skew, TaskAdvice, WaitedFor, Webhook,
 };
 
 /// Makes rates out of two looks at a run.
@@ -60,6 +63,7 @@ impl Rates {
             change: now.change.as_ref().map(change),
             progress: share_done(source_figures().map(|(_, figures)| figures)),
             alerts: now.alerts.iter().map(alert).collect(),
+            autoscale: now.autoscale.as_ref().map(autoscale),
             nodes,
         }
     }
@@ -142,6 +146,34 @@ fn alert(of: &AlertFigures) -> Alert {
 
 fn webhook(of: &WebhookFigures) -> Webhook {
     Webhook { to: of.to.clone(), sent: of.sent as f64, lost: (of.failed + of.dropped) as f64, problem: of.problem.clone() }
+}
+
+fn autoscale(of: &AutoscaleFigures) -> Autoscale {
+    Autoscale {
+        mode: match of.mode {
+            wire_mode::AutoscaleMode::Off => AutoscaleMode::Off,
+            wire_mode::AutoscaleMode::Advise => AutoscaleMode::Advise,
+            wire_mode::AutoscaleMode::On => AutoscaleMode::On,
+        },
+        advice: of.advice.iter().map(advice).collect(),
+        waits: of.waits.clone(),
+        decided: of.decided.as_ref().map(|decided| match &decided.outcome {
+            Some(outcome) => format!("{}: {outcome}", decided.what),
+            None => format!("{}: under way", decided.what),
+        }),
+    }
+}
+
+fn advice(of: &Advice) -> TaskAdvice {
+    TaskAdvice {
+        node: of.node.to_string(),
+        with: of.with.iter().map(ToString::to_string).collect(),
+        tasks: of.tasks,
+        wanted: of.wanted,
+        cause: of.cause.clone(),
+        bound: of.bound.clone(),
+        asks: of.asks.iter().map(|(node, tasks)| (node.to_string(), *tasks)).collect(),
+    }
 }
 
 fn change(of: &ChangeFigures) -> RunChange {

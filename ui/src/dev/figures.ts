@@ -23,6 +23,10 @@ export function fakeFigures(run: number, tick: number, nodes: readonly GraphNode
     parallelism: 2,
     progress: 0.19,
     alerts: fakeAlerts(),
+    autoscale: {
+      mode: 'advise',
+      advice: [{ node: 'hourly', with: [], tasks: 2, wanted: 3, cause: 'hourly is 92 % busy at 450 rows/s a task; for 980 rows/s at 80 % it needs 3 tasks, has 2', asks: { hourly: 3 } }],
+    },
     bottleneck: { node: 'hourly', busy_percent: 31, reason: 'is busy 31 % of the time; the nodes before it wait' },
   };
   for (const node of nodes) {

@@ -59,6 +59,25 @@ code: string,
  */
 message: string, findings?: Array<Finding>, };
 
+/**
+ * In how many tasks the nodes of a run would do what is wanted of them.
+ */
+export type Autoscale = { mode: AutoscaleMode, 
+/**
+ * Upstream before downstream; empty if all is as it should be, and as long as nothing can be said.
+ */
+advice: Array<TaskAdvice>, 
+/**
+ * Why nothing is said, or nothing done, at the moment.
+ */
+waits?: string, 
+/**
+ * The newest decision, and what came of it, in words.
+ */
+decided?: string, };
+
+export type AutoscaleMode = "off" | "advise" | "on";
+
 export type AxisKind = "time" | "number" | "category";
 
 /**
@@ -543,7 +562,11 @@ progress?: number,
 /**
  * The running pipeline's, in the file's order.
  */
-alerts: Array<Alert>, };
+alerts: Array<Alert>, 
+/**
+ * How its numbers of tasks follow its load; none where they are not looked at.
+ */
+autoscale?: Autoscale, };
 
 /**
  * One thing that is wrong, in words.
@@ -1027,6 +1050,27 @@ title: string, state: TargetState,
 detail: string, };
 
 export type TargetState = "ready" | "unreachable" | "refused";
+
+/**
+ * What one node wants, and those that have as many tasks as it.
+ */
+export type TaskAdvice = { node: string, with: Array<string>, tasks: number, 
+/**
+ * As many as `tasks` where it wants more and can have none.
+ */
+wanted: number, 
+/**
+ * In numbers: `count is 96 % busy at ..`
+ */
+cause: string, 
+/**
+ * What keeps it from having as many as it needs.
+ */
+bound?: string, 
+/**
+ * What to ask for to have it so, by node; empty where nothing is to be done.
+ */
+asks: { [key in string]: number }, };
 
 /**
  * A difference of two texts, by line.

@@ -147,7 +147,10 @@ export async function rescale(): Promise<void> {
 }
 
 /** The same for one node. */
-export const rescaleNode = (node: string, tasks: number): Promise<boolean> => send({ ask: 'rescale', nodes: { [node]: tasks } });
+export const rescaleNode = (node: string, tasks: number): Promise<boolean> => rescaleNodes({ [node]: tasks });
+
+/** The same for some nodes at once. */
+export const rescaleNodes = (nodes: Record<string, number>): Promise<boolean> => send({ ask: 'rescale', nodes });
 
 /** Has a savepoint of the running pipeline taken; an event tells when it is there. */
 export async function takeSavepoint(name: string): Promise<void> {

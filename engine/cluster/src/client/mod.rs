@@ -17,7 +17,8 @@ use millrace_wire::change::{Changed, SavepointTaken, Scale, Upgraded};
 use millrace_wire::cluster::{Balanced, Cluster, DrainLook, PageMark, TimelinePage};
 use millrace_wire::codes;
 use millrace_wire::message::{
-    Certificate, ControlPeer, Deployment, EngineDescription, Event, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId, SharedPlace, StopMode,
+    Certificate, ControlPeer, Deployment, EngineDescription, Event, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId, SharedPlace,
+    StopMode,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};

@@ -218,6 +218,7 @@ impl Job {
             places,
             parallelism: figures.parallelism,
             change: figures.change,
+            autoscale: figures.autoscale,
             firing: figures.alerts.into_iter().filter(|alert| alert.standing == AlertStanding::Firing).collect(),
             // A run without checkpoints stays as it is.
             spreads_better: spreads_better && !figures.state.is_over() && !figures.epochs.is_empty(),

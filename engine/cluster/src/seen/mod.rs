@@ -26,8 +26,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use millrace_model::NodeId;
 use millrace_plan::{LEADER, Member, PhysicalPlan, Placement};
 use millrace_wire::cluster::happenings::{
-    ALERT_FIRING, ALERT_RESOLVED, CHECKPOINT_FAILED, CHECKPOINT_SLOW, FAILED, LEADER_CHANGED, MOVED, NODE_DRAINS, NODE_JOINED, NODE_LEFT,
-    NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, NODE_TAKES_PART, RESCALED, RESTARTED, ROLLED_BACK, RUNNING, TASKS_LOST, UPGRADED,
+    ALERT_FIRING, ALERT_RESOLVED, AUTOSCALE_REFUSED, AUTOSCALED, CHECKPOINT_FAILED, CHECKPOINT_SLOW, FAILED, LEADER_CHANGED, MOVED,
+    NODE_DRAINS, NODE_JOINED, NODE_LEFT, NODE_LOST, NODE_RESUMED, NODE_SUSPECTED, NODE_TAKES_PART, RESCALED, RESTARTED, ROLLED_BACK,
+    RUNNING, TASKS_LOST, UPGRADED,
 };
 use millrace_wire::cluster::{
     Cluster, ClusterNode, ControlLook, ControlNode, Drain, FaultTimeline, Happening, Health, Incident, PageMark, Standing, TimelinePage,
@@ -243,6 +244,8 @@ impl Seen {
             "failed" => FAILED,
             "rescaled" => RESCALED,
             "moved" => MOVED,
+            "autoscaled" => AUTOSCALED,
+            "autoscale_refused" => AUTOSCALE_REFUSED,
             "upgraded" => UPGRADED,
             "rolled_back" => ROLLED_BACK,
             "started" => RUNNING,

@@ -105,6 +105,7 @@ impl Run for FakeRun {
             change: None,
             restarts: 0,
             alerts: Vec::new(),
+            autoscale: None,
         }
     }
     fn watch_state(&self) -> watch::Receiver<RunState> {

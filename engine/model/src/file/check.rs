@@ -229,7 +229,19 @@ impl<'a> Checker<'a> {
             let finding = read.place(misfit.finding, &misfit.field, misfit.at_key);
             self.reader.found.push(finding.field(format!("pipeline.{}", misfit.field)));
         }
-        serde_json::from_value(Value::Object(good)).unwrap_or_default()
+        let settings: PipelineSettings = serde_json::from_value(Value::Object(good)).unwrap_or_default();
+        self.autoscale_bounds(&settings, read);
+        settings
+    }
+
+    /// No number of tasks is at least `min` and at most `max` where these are the wrong way round.
+    fn autoscale_bounds(&mut self, settings: &PipelineSettings, read: &ReadTable) {
+        let bounds = settings.autoscale.as_ref().and_then(|said| said.min.zip(said.max));
+        if let Some((min, max)) = bounds.filter(|(min, max)| min > max) {
+            let finding = Diagnostic::error(codes::OUT_OF_RANGE, "`min` is more than `max`: no number of tasks is within both");
+            let finding = read.place(finding.expected(format!("at most {max}")).found(min.to_string()), "autoscale.min", false);
+            self.reader.found.push(finding.field("pipeline.autoscale.min"));
+        }
     }
 
     fn node(&mut self, name: &str, read: &ReadTable) -> NodeDecl {

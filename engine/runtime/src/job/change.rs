@@ -176,6 +176,12 @@ impl Changes {
         self.slot().under_way.is_some()
     }
 
+    /// Whether one could be asked for.
+    pub fn is_idle(&self) -> bool {
+        let slot = self.slot();
+        !slot.is_over && slot.wanted.is_none() && slot.under_way.is_none()
+    }
+
     /// Nothing is read any more.
     pub fn pauses(&self, now_ns: u64) {
         if let Some(change) = &mut self.slot().under_way {

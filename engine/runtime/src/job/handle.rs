@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millrace_model::{AlertDecl, NodeId, PortRef};
+use millrace_model::{AlertDecl, Autoscale, NodeId, PortRef};
 use millrace_plan::{LogicalPlan, PhysicalPlan};
 use millrace_state::checkpoint::SavepointName;
 use millrace_wire::alerts::AlertFigures;
+use millrace_wire::autoscale::AutoscaleFigures;
 use millrace_wire::change::{Changed, Scale};
 use millrace_wire::figures::{JobFigures, NodeFigures, RunState, Skew, Summary};
 use millrace_wire::message::{Failure, Notice, StopMode};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::autoscale::Graph;
 use crate::checkpoint::Savepoint;
 use crate::clock::Clock;
 use crate::error::{RunError, RunResult};
@@ -26,6 +28,7 @@ use crate::memory::PipelineState;
 use crate::registry::Registry;
 use crate::task::{StopSignal, Stopping};
 use crate::telemetry::bottleneck::Bottleneck;
+use crate::telemetry::figures::Role;
 use crate::telemetry::monitor::Monitor;
 use crate::telemetry::{EpochHistory, JobTelemetry, NoticeBoard, TapSample};
 
@@ -81,6 +84,24 @@ pub struct JobProgress {
     /// Whether the run takes checkpoints.
     pub is_kept: bool,
     alerts: Mutex<Alerts>,
+    scaling: Mutex<Scaling>,
+}
+
+/// How the numbers of tasks follow the load, and what came of it.
+struct Scaling {
+    settings: Autoscale,
+    /// Of the tasks that there are now.
+    graph: Arc<Graph>,
+    figures: Option<AutoscaleFigures>,
+}
+
+impl Scaling {
+    fn of(plan: &LogicalPlan, options: &JobOptions, telemetry: &JobTelemetry) -> Scaling {
+        let role = |id: &NodeId| telemetry.nodes.get(id).map_or(Role::Operator, |node| node.role);
+        let edges = telemetry.edges.iter().map(|edge| (&edge.probe.from, &edge.probe.to));
+        let graph = Arc::new(Graph::of(plan, &telemetry.plan, options.replay, role, edges));
+        Scaling { settings: options.autoscale, graph, figures: None }
+    }
 }
 
 /// What is watched, and how it stands.
@@ -100,6 +121,32 @@ impl JobProgress {
         *self.telemetry.lock().unwrap_or_else(PoisonError::into_inner) = shared.telemetry.clone();
         self.parallelism.store(shared.options.parallelism, Ordering::Relaxed);
         self.alerts().rules = shared.options.alerts.clone();
+        let mut scaling = self.scaling();
+        let figures = scaling.figures.take();
+        *scaling = Scaling { figures, ..Scaling::of(&shared.plan, &shared.options, &shared.telemetry) };
+    }
+
+    fn scaling(&self) -> MutexGuard<'_, Scaling> {
+        self.scaling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the run is scaled, and what it is made of now.
+    pub fn scaled(&self) -> (Autoscale, Arc<Graph>) {
+        let scaling = self.scaling();
+        (scaling.settings, scaling.graph.clone())
+    }
+
+    pub fn set_autoscale_figures(&self, figures: Option<AutoscaleFigures>) {
+        self.scaling().figures = figures;
+    }
+
+    /// A run that is over wants nothing more; what was decided stays known.
+    fn autoscale_figures(&self) -> Option<AutoscaleFigures> {
+        let figures = self.scaling().figures.clone();
+        if self.state.borrow().is_over() {
+            return figures.map(|figures| AutoscaleFigures { advice: Vec::new(), waits: None, ..figures });
+        }
+        figures
     }
 
     fn alerts(&self) -> MutexGuard<'_, Alerts> {
@@ -191,6 +238,7 @@ pub(super) fn start(
         skews: Mutex::default(),
         is_kept: host.state.is_some(),
         alerts: Mutex::new(Alerts { rules: options.alerts.clone(), figures: Vec::new() }),
+        scaling: Mutex::new(Scaling::of(&plan, &options, &telemetry)),
         clock: clock.clone(),
     });
     let state = PipelineState::new(host.data.memory().clone(), options.max_state);
@@ -292,6 +340,7 @@ impl JobHandle {
             change: progress.changes.newest(),
             restarts: progress.restarts.load(Ordering::Relaxed),
             alerts: progress.alert_figures(),
+            autoscale: progress.autoscale_figures(),
         }
     }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_model::field::OnPoison;
-use millrace_model::{AlertDecl, NodeId, PipelineSettings};
+use millrace_model::{AlertDecl, Autoscale, NodeId, PipelineSettings};
 use millrace_plan::{BoundNode, LogicalPlan, NodeFacts, PhysicalPlan, physical};
 use millrace_wire::message::RunOptions;
 
@@ -33,6 +33,7 @@ use crate::ledger::Ledger;
 use crate::registry::{Entry, Registry};
 use crate::share::Team;
 
+pub(crate) use change::Wanted;
 pub use change::{NewPipeline, Way};
 pub use handle::{JobHandle, JobOutcome, JobProgress};
 pub use keep::outlook;
@@ -60,6 +61,8 @@ pub struct JobOptions {
     pub sets_aside: bool,
     /// What is watched of its figures.
     pub alerts: Arc<[AlertDecl]>,
+    /// How its numbers of tasks follow the load.
+    pub autoscale: Autoscale,
 }
 
 impl Default for JobOptions {
@@ -72,6 +75,7 @@ impl Default for JobOptions {
             unaligned_after: UNALIGNED_AFTER,
             sets_aside: false,
             alerts: Arc::default(),
+            autoscale: Autoscale::OFF,
         }
     }
 }
@@ -79,15 +83,17 @@ impl Default for JobOptions {
 impl JobOptions {
     /// What was asked for, else what the pipeline says, else a task per core. Its alerts are their owner's to add: tasks elsewhere watch none.
     pub fn resolve(asked: &RunOptions, settings: &PipelineSettings) -> JobOptions {
-        let cores = || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        let parallelism = asked.parallelism.or(settings.parallelism).unwrap_or(cores).max(1);
         JobOptions {
-            parallelism: asked.parallelism.or(settings.parallelism).unwrap_or_else(cores).max(1),
+            parallelism,
             batch_rows: asked.batch_rows.map_or(DEFAULT_BATCH_ROWS, |rows| rows.max(1) as usize),
             replay: asked.replay,
             max_state: settings.max_state.map(|size| size.bytes),
             unaligned_after: settings.unaligned_after.map_or(UNALIGNED_AFTER, |time| Duration::from_micros(time.micros.max(0) as u64)),
             sets_aside: settings.on_poison == Some(OnPoison::Quarantine),
             alerts: Arc::default(),
+            autoscale: Autoscale::resolve(settings.autoscale.as_ref(), cores.max(parallelism)),
         }
     }
 }

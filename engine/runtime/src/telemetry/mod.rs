@@ -3,6 +3,7 @@
 //! Tasks write atomics of their own and never wait for a reader; everything else is worked out on the control side.
 
 mod alarm;
+mod autoscaler;
 pub mod bottleneck;
 pub mod edge;
 pub mod epochs;

@@ -10,6 +10,7 @@ use millrace_wire::message::NoticeSeverity;
 use crate::alerts::Herald;
 use crate::job::JobProgress;
 use crate::telemetry::alarm::Alarm;
+use crate::telemetry::autoscaler::Autoscaler;
 use crate::telemetry::bottleneck::{Bottleneck, VertexLook, find};
 use crate::telemetry::figures::{NodeTelemetry, Role};
 use crate::telemetry::skew::SkewWatch;
@@ -19,6 +20,9 @@ const PERIOD: Duration = Duration::from_millis(250);
 
 /// Alerts, and how rows are spread, are looked at twice a second.
 const TICKS_OF_ALERTS: u64 = 2;
+
+/// Numbers of tasks are looked at once a second.
+const TICKS_OF_SCALING: u64 = 4;
 
 /// A watermark that stands still for less is not worth a word.
 const STALL_MS: u64 = 2_000;
@@ -47,6 +51,7 @@ pub struct Monitor {
     slow: Option<(NodeId, u64, Option<u64>)>,
     skew: SkewWatch,
     alarm: Alarm,
+    autoscaler: Autoscaler,
     ticks: u64,
 }
 
@@ -72,8 +77,9 @@ impl Monitor {
     pub fn new(progress: Arc<JobProgress>, notices: Arc<NoticeBoard>, herald: Option<Arc<dyn Herald>>) -> Self {
         let (of, last) = (progress.telemetry(), Look::default());
         let alarm = Alarm::new(progress.clone(), notices.clone(), herald);
+        let autoscaler = Autoscaler::new(progress.clone(), notices.clone());
         let (sources, late, skew) = (BTreeMap::new(), BTreeMap::new(), SkewWatch::default());
-        Monitor { progress, notices, of, last, sources, late, slow: None, skew, alarm, ticks: 0 }
+        Monitor { progress, notices, of, last, sources, late, slow: None, skew, alarm, autoscaler, ticks: 0 }
     }
 
     /// Ends with the run.
@@ -102,6 +108,9 @@ impl Monitor {
         if self.ticks.is_multiple_of(TICKS_OF_ALERTS) {
             *self.progress.skews.lock().unwrap_or_else(PoisonError::into_inner) = self.skew.look(&telemetry, now);
             self.alarm.look();
+        }
+        if self.ticks.is_multiple_of(TICKS_OF_SCALING) {
+            self.autoscaler.look();
         }
         let look = Look::now(&telemetry, now);
         if !Arc::ptr_eq(&std::mem::replace(&mut self.of, telemetry.clone()), &telemetry) {

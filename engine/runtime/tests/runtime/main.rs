@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod alerts;
+mod autoscale;
 mod changelog;
 mod changelogs;
 mod channels;

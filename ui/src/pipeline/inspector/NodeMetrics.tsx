@@ -10,6 +10,7 @@ import { useStore } from '../../store/store';
 import { en } from '../../text/en';
 import { bytes, count, eventTime, percent, rate, sentence, span, times } from '../../text/format';
 import { Guarantees } from './Guarantees';
+import { LoadAdvice } from './LoadAdvice';
 import { RowSums } from './RowSums';
 import { Sparkline } from './Sparkline';
 
@@ -109,6 +110,7 @@ function Facts({ id, figures }: { id: string; figures: NodeFigures }): ReactElem
           </tr>
         </tbody>
       </table>
+      <LoadAdvice id={id} />
       {figures.skew !== undefined && isSkewed(figures) && <p className="inspector-note warn">{en.alerts.skewHelp(times(figures.skew.ratio), figures.skew.task)}</p>}
       {cluster !== undefined && places !== undefined && <p className="inspector-note mute">{sentence(whereText(cluster.nodes, spread(places)))}</p>}
       {figures.waits_for !== undefined && <p className="inspector-note mute">{sentence(figures.waits_for)}</p>}

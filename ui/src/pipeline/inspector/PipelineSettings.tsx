@@ -9,7 +9,8 @@ import { isOver, phaseOf, useReadOnly } from '../../store/select';
 import { NO_CATALOG } from '../../store/state';
 import { useStore } from '../../store/store';
 import { en } from '../../text/en';
-import { bytes, count, duration, sentence } from '../../text/format';
+import { bytes, closed, count, duration, sentence } from '../../text/format';
+import { isChange, wantsWords } from '../autoscale';
 import { AlertForms } from './AlertForms';
 
 const NO_COLUMNS: readonly never[] = [];
@@ -81,6 +82,7 @@ function Health(): ReactElement {
           <NodeLink id={bottleneck.node} /> {bottleneck.reason}
         </Said>
       )}
+      <LoadHealth />
       {late > 0 && <Said>{en.inspector.lateRows(late)}</Said>}
       {quarantined > 0 && <Said>{en.inspector.quarantinedRows(quarantined)}</Said>}
       {findings.length === 0 && bottleneck === undefined && late + quarantined === 0 && (
@@ -91,6 +93,24 @@ function Health(): ReactElement {
       {waits !== undefined && <p className="inspector-note mute">{sentence(waits)}</p>}
       <CheckpointHealth />
     </section>
+  );
+}
+
+/** Nodes whose load asks for other numbers of tasks, and what a run did about that by itself. */
+function LoadHealth(): ReactElement | null {
+  const running = useStore((state) => phaseOf(state) === 'running');
+  const autoscale = useStore((state) => state.figures?.autoscale);
+  if (autoscale === undefined) return null;
+  return (
+    <>
+      {running &&
+        autoscale.advice.filter(isChange).map((advice) => (
+          <p key={advice.node} className="inspector-note">
+            <NodeLink id={advice.node} /> {wantsWords(advice)}
+          </p>
+        ))}
+      {autoscale.decided !== undefined && <p className="inspector-note mute">{en.autoscale.last(closed(autoscale.decided))}</p>}
+    </>
   );
 }
 
