@@ -116,9 +116,16 @@ fn after_the_first_node_is_lost_with_its_folder_the_others_let_in_refuse_revoke_
     // An administrator with a certificate of the third takes back what the second has given.
     let (view, admin) = (cluster.new_token(1, "view"), cluster.new_token(2, "admin"));
     cluster.by_user(1, "user", Some(&view), &["ps"]).succeeded();
-    let listed = cluster.by_user(2, "admin", Some(&admin), &["revoke", "--list", "--json"]).succeeded();
-    let lines: Vec<Value> = listed.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(lines.iter().any(|line| line["name"] == first.as_str() && line["role"] == "control"), "{}", listed.stdout);
+    let listed = || {
+        let said = cluster.by_user(2, "admin", Some(&admin), &["revoke", "--list", "--json"]).succeeded().stdout;
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let is_listed = |lines: &[Value]| {
+        let has = |role: &str| lines.iter().any(|line| line["role"] == role);
+        has("view") && has("admin") && lines.iter().any(|line| line["name"] == first.as_str() && line["role"] == "control")
+    };
+    until("the third has heard of all", || is_listed(&listed()));
+    let lines = listed();
     let name = lines.iter().find(|line| line["role"] == "view").unwrap()["name"].as_str().unwrap();
     let ran = cluster.by_user(1, "user", None, &["revoke", name]);
     assert!(ran.code == 1 && ran.stderr.contains("MR0619"), "{}", ran.stderr);

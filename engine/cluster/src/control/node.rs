@@ -17,7 +17,7 @@ use super::leading::Leading;
 use super::ways::Ways;
 use crate::replica::Replicas;
 use crate::socket::Credential;
-use crate::trust::Name;
+use crate::trust::{Role, Who};
 
 /// The log's folder within a node's data.
 const FOLDER: &str = "control";
@@ -211,7 +211,7 @@ impl ControlNode {
     }
 
     /// Answers another node. `caller` is who asks, by its certificate.
-    pub(crate) async fn answer(&self, caller: Option<&Name>, question: serde_json::Value) -> Result<serde_json::Value, Diagnostic> {
+    pub(crate) async fn answer(&self, caller: Option<&Who>, question: serde_json::Value) -> Result<serde_json::Value, Diagnostic> {
         let unread = |error: serde_json::Error| {
             Diagnostic::error(codes::BAD_FRAME, format!("what was asked of the control group cannot be read: {error}"))
                 .help("install the same release on both")
@@ -219,9 +219,17 @@ impl ControlNode {
         let question: Question = serde_json::from_value(question).map_err(unread)?;
         // Raft itself takes what any node says: one that was away does not know who has come since. Who comes does so in its own name.
         if let (Ask::Admit { peer, .. }, Some(caller)) = (&question.ask, caller)
-            && peer.name != caller.as_str()
+            && peer.name != caller.name.as_str()
         {
-            return Err(Diagnostic::error(codes::ROLE, format!("{caller} wants to join the control group as {}", peer.name)));
+            return Err(Diagnostic::error(codes::ROLE, format!("{} wants to join the control group as {}", caller.name, peer.name)));
+        }
+        if let (Ask::Write(command), Some(caller)) = (&question.ask, caller)
+            && command.is_of_admissions()
+            && caller.role != Role::Control
+        {
+            let message =
+                format!("{} has the role `{}`, and who is let in is said by nodes of the role `control`", caller.name, caller.role);
+            return Err(Diagnostic::error(codes::ROLE, message).help("ask a control node that joined with a token of the role `control`"));
         }
         serde_json::to_value(self.group.answer(question).await).map_err(unread)
     }

@@ -204,7 +204,7 @@ impl Session {
             let refused = Diagnostic::error(codes::NO_CONTROL, "this node is of no control group");
             refused.help("start it with --control, or join another")
         })?;
-        let told = control.answer(self.caller.who().map(|who| &who.name), question).await?;
+        let told = control.answer(self.caller.who(), question).await?;
         Ok(Reply::Consensus { told })
     }
 

@@ -4,14 +4,14 @@
 //! names, times and hashes; keys and secrets are never entered.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use millrace_control::ControlGroup;
 use millrace_control::control::{Answer, Command, Refusal as Refused};
 use millrace_control::time::draw;
 use millrace_wire::codes;
 
-use super::authority::{Issued, LIFE, new_name};
+use super::authority::{Authority, Issued, LIFE, new_name};
 use super::enrol::Source;
 use super::error::TrustError;
 use super::identity::{Name, Who};
@@ -24,6 +24,10 @@ use crate::node::Token;
 
 /// Names that are drawn for a newcomer before it is given up: one of four billion is somebody else's.
 const MOST_NAMES: usize = 8;
+
+/// How long something is waited for that this node has not heard of yet, and how often it is looked: whoever asks knows that it was agreed on.
+pub const BEHIND: Duration = Duration::from_millis(1500);
+pub const BEHIND_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Clones are the same.
 #[derive(Clone)]
@@ -55,11 +59,12 @@ impl Agreed {
         }
     }
 
-    /// A token that was made.
-    pub async fn invite(&self, token: &str, invitation: &Invitation) -> Result<(), TrustError> {
+    /// A token that was made, sealed by the authority: the log is written to by every node of the group, and not all of those may invite.
+    pub async fn invite(&self, token: &str, invitation: &Invitation, authority: &Authority) -> Result<(), TrustError> {
         let Invitation { role, expires, hash } = invitation.clone();
         let (token, role, now) = (token.to_owned(), role.as_str().to_owned(), seconds(SystemTime::now()));
-        self.done(Command::Invite { token, role, hash, expires, now }).await
+        let seal = authority.seal(&words(&token, &role, &hash, expires));
+        self.done(Command::Invite { token, role, hash, expires, seal, now }).await
     }
 
     /// Whether a token is known here. A node that was just told of it may be ahead of this one.
@@ -72,20 +77,24 @@ impl Agreed {
         self.group.look().leads()
     }
 
-    /// What a token lets one in as, if the secret is its.
-    fn role_of(&self, token: &str, secret: &Token) -> Option<String> {
+    /// What a token lets one in as, if the secret is its, and if somebody made it who may.
+    fn role_of(&self, token: &str, secret: &Token, authority: &Authority) -> Option<String> {
         let known = self.group.read(|agreed| agreed.admissions().token(token).cloned())?;
         let is_its = Token::parse(&known.hash).is_some_and(|kept| kept.is_same(&hash(secret)));
+        if is_its && !authority.is_sealed(&words(token, &known.role, &known.hash, known.expires), &known.seal) {
+            tracing::error!(token, role = known.role, "a token is in the control group's log that nobody made who may");
+            return None;
+        }
         is_its.then_some(known.role)
     }
 
     /// Has somebody come in by a token, once in the whole cluster, under a name that nobody else has.
-    pub async fn enrol(&self, token: &str, secret: &Token, label: &str, now: SystemTime) -> Result<Result<Who, Refusal>, TrustError> {
+    pub async fn enrol(&self, token: &str, secret: &Token, label: &str, authority: &Authority) -> Result<Result<Who, Refusal>, TrustError> {
         // What is none is not entered: a stranger fills no log.
-        let Some(role) = self.role_of(token, secret) else { return Ok(Err(Refusal::UnknownToken)) };
+        let Some(role) = self.role_of(token, secret, authority) else { return Ok(Err(Refusal::UnknownToken)) };
         let Some(role) = Role::parse(&role) else { return Ok(Err(Refusal::Unreadable)) };
         for _ in 0..MOST_NAMES {
-            let (name, nonce) = (new_name(label)?, draw());
+            let (name, nonce, now) = (new_name(label)?, draw(), SystemTime::now());
             let (expires, now) = (seconds(now + LIFE), seconds(now));
             let (token, hash, named) = (token.to_owned(), hash(secret).reveal(), name.to_string());
             match self.enter(Command::Enrol { token, hash, name: named, nonce, expires, now }).await? {
@@ -150,6 +159,11 @@ impl Agreed {
             nodes.filter_map(|(name, member)| source(name, &member.address)).collect()
         })
     }
+}
+
+/// What a seal is made of.
+fn words(token: &str, role: &str, hash: &str, expires: u64) -> String {
+    format!("{token}\n{role}\n{hash}\n{expires}")
 }
 
 fn refused(answer: &Answer) -> TrustError {

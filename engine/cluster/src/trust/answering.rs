@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 use tokio::io::AsyncWriteExt;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::server::TlsStream;
 
-use super::agreed::Agreed;
+use super::agreed::{Agreed, BEHIND, BEHIND_LOOK_EVERY};
 use super::audit::{Entry, Outcome};
 use super::authority::{Authority, HeldKey, Issued, LIFE, new_name};
 use super::enrol::{Answer, Ask, hear_ask, tell};
@@ -22,10 +22,6 @@ use super::refusal::Refusal;
 use super::roles::Role;
 use super::tokens::seconds;
 use crate::node::Token;
-
-/// How long a token is waited for that this node has not heard of yet, and how often it is looked: whoever made it knows that it was agreed on.
-const BEHIND: Duration = Duration::from_millis(1500);
-const BEHIND_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 struct Decision {
     who: Option<Who>,
@@ -88,18 +84,19 @@ impl Guard {
     async fn let_in(&self, authority: Arc<Authority>, id: &str, secret: &str, label: &str, certificate: &CertificateDer<'_>) -> Decided {
         let Some(key) = HeldKey::of(certificate) else { return Ok(Decision::refuse(None, Refusal::ForeignCertificate)) };
         let Some(secret) = Token::parse(secret) else { return Ok(Decision::refuse(None, Refusal::UnknownToken)) };
-        match self.spend(id, &secret, label).await? {
+        let spent = self.spend(&authority, id, &secret, label).await?;
+        match spent {
             Ok(who) => self.give(authority, who, key).await,
             Err(refusal) => Ok(Decision::refuse(None, refusal)),
         }
     }
 
     /// Spends a token, in the whole cluster where a control group agrees on them.
-    async fn spend(&self, id: &str, secret: &Token, label: &str) -> Result<Result<Who, Refusal>, TrustError> {
+    async fn spend(&self, authority: &Authority, id: &str, secret: &Token, label: &str) -> Result<Result<Who, Refusal>, TrustError> {
         let (agreed, end) = (self.agreed(), Instant::now() + BEHIND);
         loop {
             if let Some(agreed) = agreed.filter(|agreed| agreed.knows(id)) {
-                return agreed.enrol(id, secret, label, SystemTime::now()).await;
+                return agreed.enrol(id, secret, label, authority).await;
             }
             let (tokens, of, shown) = (self.tokens.clone(), id.to_owned(), secret.clone());
             match blocking(move || tokens.spend(&of, &shown, SystemTime::now())).await? {

@@ -7,6 +7,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SignatureAlgorithm,
 };
+use ring::hmac;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use webpki::EndEntityCert;
@@ -16,7 +17,7 @@ use super::files;
 use super::identity::{Fingerprint, Name, Who, sha256};
 use super::keyring::{new_key, read_key};
 use super::roles::Role;
-use crate::node::{hex, random};
+use crate::node::{Token, hex, random};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long the authority's own certificate is good for.
@@ -25,6 +26,8 @@ const OWN_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub const LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// When a certificate is renewed: this long before its end.
 pub const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// What seals are made with is no other use of the key.
+const SEALS: &[u8] = b"millrace seals 1";
 /// Most of a newcomer's own word that goes into its name.
 const MAX_LABEL: usize = 40;
 
@@ -116,6 +119,20 @@ impl Authority {
         // Last: where it is, the rest is.
         files::write(&path, pair.serialized_der())?;
         Authority::open(folder)
+    }
+
+    /// What only who holds the authority's key can make of a text.
+    pub fn seal(&self, text: &str) -> String {
+        hex(hmac::sign(&self.sealing_key(), text.as_bytes()).as_ref())
+    }
+
+    pub fn is_sealed(&self, text: &str, seal: &str) -> bool {
+        // 32 bytes, as a token is; compared in a time that tells nothing.
+        Token::parse(seal).is_some_and(|seal| hmac::verify(&self.sealing_key(), text.as_bytes(), seal.bytes()).is_ok())
+    }
+
+    fn sealing_key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &sha256(&[SEALS, self.issuer.key().serialized_der()].concat()))
     }
 
     /// The key, for a node that may give certificates too.

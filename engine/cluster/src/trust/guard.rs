@@ -14,17 +14,17 @@ use rustls::server::Acceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::agreed::Agreed;
+use super::agreed::{Agreed, BEHIND, BEHIND_LOOK_EVERY};
 use super::audit::{Audit, Entry, Outcome};
 use super::authority::{Authority, HeldKey, Issued, LIFE, new_name};
 use super::enrol::Source;
 use super::error::TrustError;
 use super::files;
-use super::identity::{Fingerprint, Identity, Name, Who};
+use super::identity::{Identity, Name, Who};
 use super::keyring::{Keyring, new_key};
 use super::refusal::Refusal;
 use super::revoked::Revoked;
@@ -182,22 +182,22 @@ impl Guard {
     /// A token that serves once in the whole cluster, from now on and wherever it is shown.
     ///
     /// # Errors
-    /// If this node neither holds the authority's key nor is of a control group; or if that does not agree.
+    /// If this node does not hold the authority's key; or if its control group does not agree.
     pub async fn make_token(&self, role: Role, life: Duration) -> Result<JoinToken, TrustError> {
-        let expires = SystemTime::now() + life;
+        let (authority, expires) = (self.authority().ok_or_else(|| self.no_authority())?, SystemTime::now() + life);
         let Some(agreed) = self.agreed() else {
-            let (tokens, authority) = (self.tokens.clone(), self.authority().ok_or_else(|| self.no_authority())?);
+            let tokens = self.tokens.clone();
             return blocking(move || tokens.issue(authority.fingerprint(), role, expires)).await;
         };
-        let token = JoinToken::random(Fingerprint::of(&self.identity().authority))?;
-        agreed.invite(&token.id, &Invitation::of(&token, role, expires)).await?;
+        let token = JoinToken::random(authority.fingerprint())?;
+        agreed.invite(&token.id, &Invitation::of(&token, role, expires), &authority).await?;
         Ok(token)
     }
 
     /// All who have, or had, a certificate, by name; and whether it is revoked.
     ///
     /// # Errors
-    /// As [`Guard::make_token`].
+    /// If this node neither holds the authority's key nor is of a control group.
     pub async fn certificates(&self) -> Result<Vec<(Issued, bool)>, TrustError> {
         let (authority, agreed) = (self.authority(), self.agreed());
         if authority.is_none() && agreed.is_none() {
@@ -222,15 +222,25 @@ impl Guard {
     /// # Errors
     /// If nobody has such a certificate. If the group does not agree, it is revoked here, and the group is told again until it does.
     pub async fn revoke(&self, name: &Name) -> Result<(), TrustError> {
-        if !self.certificates().await?.iter().any(|(issued, _)| issued.who.name == *name) {
-            return Err(TrustError::UnknownName { name: name.to_string() });
-        }
+        self.await_name(name).await?;
         let (revoked, named) = (self.revoked.clone(), name.clone());
         blocking(move || revoked.add(&named)).await?;
         match self.agreed() {
             Some(agreed) => agreed.revoke(name).await,
             None => Ok(()),
         }
+    }
+
+    /// Sees that somebody has a certificate of a name, which this node may hear of in a moment.
+    async fn await_name(&self, name: &Name) -> Result<(), TrustError> {
+        let end = Instant::now() + BEHIND;
+        while !self.certificates().await?.iter().any(|(issued, _)| issued.who.name == *name) {
+            if self.agreed().is_none_or(Agreed::leads) || Instant::now() > end {
+                return Err(TrustError::UnknownName { name: name.to_string() });
+            }
+            sleep(BEHIND_LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     /// Shakes hands with who came. None: it was refused, or asked for a certificate and was answered. `from`: where it came from.

@@ -174,16 +174,21 @@ impl Guard {
 
     /// Has the group know what lies in this node's folder, and the folder hold what the group has agreed on.
     async fn agree(&self, agreed: &Agreed) -> Result<(), TrustError> {
-        let tokens = self.tokens.clone();
+        self.agree_on_tokens(agreed).await?;
+        self.agree_on_revoked(agreed).await?;
+        self.agree_on_certificates(agreed).await
+    }
+
+    async fn agree_on_tokens(&self, agreed: &Agreed) -> Result<(), TrustError> {
+        let (Some(authority), tokens) = (self.authority(), self.tokens.clone()) else { return Ok(()) };
         for (id, invitation) in blocking(move || tokens.to_enter()).await? {
             // One that has expired may have been used, and forgotten by the group.
             if invitation.expires > seconds(SystemTime::now()) {
-                agreed.invite(&id, &invitation).await?;
+                agreed.invite(&id, &invitation, &authority).await?;
             }
             self.tokens.entered(&id)?;
         }
-        self.agree_on_revoked(agreed).await?;
-        self.agree_on_certificates(agreed).await
+        Ok(())
     }
 
     async fn agree_on_revoked(&self, agreed: &Agreed) -> Result<(), TrustError> {

@@ -1,7 +1,7 @@
 //! Who may come into the cluster, who has, and who may not any more: join tokens, certificates by name, revocations.
 //!
-//! No key and no secret is in it: of a token there is the hash of 32 random bytes, which lets nobody in. What a role is, and what its holder may do, is
-//! not decided here.
+//! No key and no secret is in it: of a token there is the hash of 32 random bytes, which lets nobody in, and a seal. What a role is, what its holder may do,
+//! and whether a seal is true, is not decided here.
 //!
 //! *Once*: a token serves whoever's [`super::Command::Enrol`] comes first in the log, at whichever node it was shown. *Never back*: a name that was
 //! revoked stays so.
@@ -35,6 +35,8 @@ pub struct Invitation {
     /// Of its secret.
     pub hash: String,
     pub expires: u64,
+    /// Made of all of this by somebody who may invite; what it is to be is not decided here.
+    pub seal: String,
     /// Who came in by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<Use>,
@@ -94,7 +96,7 @@ impl Admissions {
 
     /// A token that was made. `now` is its maker's time: what nobody needs to be told of any more goes.
     pub(super) fn invite(&mut self, id: String, invitation: Invitation, now: u64) -> Result<Answer, Answer> {
-        check_words([&id, &invitation.role, &invitation.hash])?;
+        check_words([&id, &invitation.role, &invitation.hash, &invitation.seal])?;
         // Whoever got no answer says it again; that it was used since stays.
         if let Some(known) = self.tokens.get(&id) {
             let is_same = known.hash == invitation.hash && known.role == invitation.role;
@@ -189,8 +191,8 @@ mod tests {
     const DAY: u64 = 24 * 3600;
 
     fn invite(control: &mut Control, token: &str, expires: u64) -> Answer {
-        let (token, role, hash) = (token.to_owned(), "node".to_owned(), "hash".to_owned());
-        control.apply(Command::Invite { token, role, hash, expires, now: 0 })
+        let (token, role, hash, seal) = (token.to_owned(), "node".to_owned(), "hash".to_owned(), "seal".to_owned());
+        control.apply(Command::Invite { token, role, hash, expires, seal, now: 0 })
     }
 
     fn enrol(control: &mut Control, token: &str, hash: &str, name: &str, nonce: u64, now: u64) -> Answer {
@@ -234,8 +236,8 @@ mod tests {
         let mut control = Control::default();
         invite(&mut control, "old", 10);
         control.apply(Command::Revoke { name: "a-1".into() });
-        let (token, role, hash) = ("new".to_owned(), "view".to_owned(), "h".to_owned());
-        control.apply(Command::Invite { token, role, hash, expires: 30 * DAY, now: 10 + TOLD_AFTER });
+        let (token, role, hash, seal) = ("new".to_owned(), "view".to_owned(), "h".to_owned(), "s".to_owned());
+        control.apply(Command::Invite { token, role, hash, expires: 30 * DAY, seal, now: 10 + TOLD_AFTER });
         assert!(control.admissions().token("old").is_none() && control.admissions().token("new").is_some());
         assert_eq!(enrol(&mut control, "old", "hash", "b-2", 1, 0), Answer::Unknown);
         assert!(control.admissions().is_revoked("a-1"));

@@ -158,6 +158,8 @@ pub enum Command {
         /// Of its secret, which is nowhere in the log.
         hash: String,
         expires: u64,
+        /// By which whoever gives a certificate for it sees that one of its like made it: who only writes to the log lets nobody in.
+        seal: String,
         now: u64,
     },
     /// Somebody has shown a token with this hash of a secret, and is to come in under this name: the first one does.
@@ -182,6 +184,13 @@ pub enum Command {
     Revoke {
         name: String,
     },
+}
+
+impl Command {
+    /// Whether it is about who is let into the cluster, which is not every node's to say.
+    pub const fn is_of_admissions(&self) -> bool {
+        matches!(self, Command::Invite { .. } | Command::Enrol { .. } | Command::Certify { .. } | Command::Revoke { .. })
+    }
 }
 
 /// What became of a command.

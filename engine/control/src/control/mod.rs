@@ -67,8 +67,8 @@ impl Control {
             Command::Wait { name, generation, why } => self.deployments.wait(&name, generation, why),
             Command::Revise { name, generation, source } => self.deployments.revise(&name, generation, source),
             Command::Commit { name, generation, epoch } => self.deployments.commit(&name, generation, epoch),
-            Command::Invite { token, role, hash, expires, now } => {
-                self.admissions.invite(token, Invitation { role, hash, expires, used: None }, now)
+            Command::Invite { token, role, hash, expires, seal, now } => {
+                self.admissions.invite(token, Invitation { role, hash, expires, seal, used: None }, now)
             }
             Command::Enrol { token, hash, name, nonce, expires, now } => {
                 self.admissions.enrol(Enrolment { token, hash, name, nonce, expires, now })
