@@ -1604,16 +1604,16 @@ fn a_table_of_autoscaling_with_slips() {
         let rest = "[node.flights]\nkind = \"file\"\npath = \"a.csv\"\n\n[node.out]\nkind = \"stdout\"\ninput = \"flights\"\n";
         told(&format!("millrace = 1\n[pipeline.autoscale]\n{autoscale}\n{rest}"))
     };
-    let slips = file("mode = \"sometimes\"\ntarget_utilisation = 1.5\ncool = \"1m\"\n");
+    let slips = file("mode = \"sometimes\"\ntarget_utilisation = 1.5\ncool_dwn = \"1m\"\n");
     for said in [
         "error[MR0114] pipeline.autoscale.mode: this is not one of the values that fit here",
         "error[MR0115] pipeline.autoscale.target_utilisation: the number is too large",
-        "error[MR0111] pipeline.autoscale.cool: there is no field `cool` here",
+        "error[MR0111] pipeline.autoscale.cool_dwn: there is no field `cool_dwn` here",
         "did you mean `cool_down`?",
     ] {
         assert!(slips.contains(said), "{said}\n{slips}");
     }
     let bounds = file("min = 4\nmax = 2\n");
     assert!(bounds.contains("p.millrace.toml:3:7: error[MR0115] pipeline.autoscale.min: `min` is more than `max`"), "{bounds}");
-    assert_eq!(file("mode = \"on\"\nmin = 2\nmax = 2\ntarget_utilisation = 0.7\ncool_down = \"90s\"\n"), "");
+    assert_eq!(file("mode = \"on\"\nmin = 2\nmax = 2\ntarget_utilisation = 0.7\ncool_down = \"90s\"\n"), "nothing");
 }
