@@ -136,6 +136,8 @@ async fn a_node_that_runs_elsewhere_is_scaled_by_what_is_counted_there() {
     // Two readers and one task behind them: it is in no chain of theirs, and so with a member.
     let mut nodes = pipeline();
     nodes[1].common.parallelism = Some(1);
+    // It would be given one less, in the same change.
+    nodes[2].common.parallelism = Some(1);
     let options = JobOptions { parallelism: 2, ..options(AutoscaleMode::On) };
     let on = async {
         let (team, collected, folder) = (TestTeam::of(&[2, 2]), Collected::default(), tempfile::tempdir().unwrap());
