@@ -507,7 +507,7 @@ input?: string, } | { "edit": "remove_nodes", nodes: Array<string>, } | { "edit"
 /**
  * What the studio tells without being asked.
  */
-export type Event = { "event": "document", "value": Document } | { "event": "closed" } | { "event": "run", "value": RunInfo | null } | { "event": "figures", "value": Figures } | { "event": "notices", "value": { reset: boolean, notices: Array<Notice>, } } | { "event": "charts", "value": Array<ChartInfo> } | { "event": "conflict", "value": Conflict | null } | { "event": "targets", "value": Array<Target> } | { "event": "cluster", "value": Cluster } | { "event": "alert", "value": AlertTold } | { "event": "toast", "value": { severity: Severity, message: string, } };
+export type Event = { "event": "document", "value": Document } | { "event": "closed" } | { "event": "run", "value": RunInfo | null } | { "event": "figures", "value": Figures } | { "event": "notices", "value": { reset: boolean, notices: Array<Notice>, } } | { "event": "charts", "value": Array<ChartInfo> } | { "event": "conflict", "value": Conflict | null } | { "event": "targets", "value": Array<Target> } | { "event": "cluster", "value": Cluster } | { "event": "alert", "value": AlertTold } | { "event": "upgrade", "value": UpgradeLook } | { "event": "would_rewind", "value": { why: string, } } | { "event": "toast", "value": { severity: Severity, message: string, } };
 
 export type Explanation = { 
 /**
@@ -901,7 +901,11 @@ export type Request = { "ask": "hello", api: number, } | { "ask": "home" } | { "
 /**
  * Whether it goes on with the typing before, so that one step of undo takes back both.
  */
-continues: boolean, } | { "ask": "undo" } | { "ask": "redo" } | { "ask": "copy", nodes: Array<string>, } | { "ask": "check_field", node: string, path: Array<string>, value: unknown, } | { "ask": "resolve_conflict", choice: ConflictChoice, } | { "ask": "run", target: string, replay: boolean, } | { "ask": "stop", abort: boolean, } | { "ask": "restart" } | { "ask": "kill" } | { "ask": "rescale", parallelism?: number, nodes: { [key in string]: number }, } | { "ask": "savepoint", name: string, } | { "ask": "savepoints" } | { "ask": "restore_from", name: string, allow: boolean, } | { "ask": "diff_running" } | { "ask": "tap", from: string, port: string, to: string, on: boolean, } | { "ask": "watch_chart", node: string, on: boolean, } | { "ask": "chart_rows", node: string, x_from?: number, x_to?: number, 
+continues: boolean, } | { "ask": "undo" } | { "ask": "redo" } | { "ask": "copy", nodes: Array<string>, } | { "ask": "check_field", node: string, path: Array<string>, value: unknown, } | { "ask": "resolve_conflict", choice: ConflictChoice, } | { "ask": "run", target: string, replay: boolean, } | { "ask": "stop", abort: boolean, } | { "ask": "restart" } | { "ask": "kill" } | { "ask": "rescale", parallelism?: number, nodes: { [key in string]: number }, } | { "ask": "look_at_upgrade" } | { "ask": "upgrade", 
+/**
+ * Also where not all of the state can be kept.
+ */
+allow_state_loss: boolean, } | { "ask": "roll_back", allow: boolean, } | { "ask": "savepoint", name: string, } | { "ask": "savepoints" } | { "ask": "restore_from", name: string, allow: boolean, } | { "ask": "diff_running" } | { "ask": "tap", from: string, port: string, to: string, on: boolean, } | { "ask": "watch_chart", node: string, on: boolean, } | { "ask": "chart_rows", node: string, x_from?: number, x_to?: number, 
 /**
  * Counted from the newest row backwards.
  */
@@ -987,12 +991,25 @@ sample: Array<string>,
 /**
  * How the document differs from what runs; none where it does not.
  */
-differs?: Differs, };
+differs?: Differs, 
+/**
+ * The upgrade that can be taken back; none where there is none.
+ */
+upgraded?: RunUpgraded, };
 
 /**
  * Where a run is. Before the first run there is none (a draft).
  */
 export type RunPhase = "starting" | "running" | "draining" | "finished" | "stopped" | "failed" | "contact_lost";
+
+/**
+ * An upgrade of the run while it was under way.
+ */
+export type RunUpgraded = { at_ms: number, 
+/**
+ * What the state before it is kept as.
+ */
+savepoint: string, };
 
 /**
  * A card on the home screen.
@@ -1095,6 +1112,27 @@ export type Touch = { node: string, kind: TouchKind,
 what: string, };
 
 export type TouchKind = "reads" | "writes" | "environment" | "calls";
+
+/**
+ * What becomes of a run's state where it goes on as the text stands.
+ */
+export type UpgradeLook = { 
+/**
+ * Nodes that go on with what they hold.
+ */
+kept: Array<string>, 
+/**
+ * Nodes that begin with nothing.
+ */
+new: Array<string>, 
+/**
+ * What cannot be kept, and why.
+ */
+lost: Array<string>, notes: Array<string>, 
+/**
+ * Why it cannot be done at all; none if it can.
+ */
+refused: Array<Finding>, };
 
 export type WaitedFor = { node: string, task: number, after_ms: number, };
 
