@@ -47,6 +47,7 @@ async fn a_node_that_is_drained_is_asked_for_nothing_new_until_it_takes_part_aga
     assert!(own.drains().is_on() && crew.hands() == 0 && crew.in_reach().await.is_empty());
     let mut seen = client.cluster(0).await.unwrap().unwrap();
     while seen.nodes[1].drain != Drain::Drained {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         seen = client.cluster(0).await.unwrap().unwrap();
     }
     let kinds: Vec<String> = seen.timeline.unwrap().incidents.into_iter().map(|incident| incident.root.kind).collect();
@@ -65,7 +66,9 @@ async fn a_node_that_drains_by_itself_says_so_to_its_leader_and_is_no_fault_when
     own.drains().set(true);
     until("its leader has heard of it", || crew.hands() == 0).await;
     let look = async || client.cluster(0).await.unwrap().unwrap();
-    while look().await.nodes[1].drain != Drain::Drained {}
+    while look().await.nodes[1].drain != Drain::Drained {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     staying.abort();
     drop(member);
     let has_left = async {

@@ -77,13 +77,21 @@ pub struct Autoscale {
     pub min: u32,
     /// At least `min`.
     pub max: u32,
+    /// Whether somebody has said so: else a node keeps what it has, also where that is more.
+    pub is_max_said: bool,
     pub cool_down: Duration,
 }
 
 impl Autoscale {
     /// Not scaled at all.
-    pub const OFF: Autoscale =
-        Autoscale { mode: AutoscaleMode::Off, target_utilisation: TARGET_UTILISATION, min: 1, max: 1, cool_down: COOL_DOWN };
+    pub const OFF: Autoscale = Autoscale {
+        mode: AutoscaleMode::Off,
+        target_utilisation: TARGET_UTILISATION,
+        min: 1,
+        max: 1,
+        is_max_said: false,
+        cool_down: COOL_DOWN,
+    };
 
     /// What the file says; `most` is how many tasks of a node make sense where it is run.
     pub fn resolve(fields: Option<&AutoscaleFields>, most: u32) -> Autoscale {
@@ -94,6 +102,7 @@ impl Autoscale {
             target_utilisation: said.target_utilisation.filter(|share| *share > 0.0).unwrap_or(TARGET_UTILISATION).min(1.0),
             min,
             max: said.max.unwrap_or(most).max(min),
+            is_max_said: said.max.is_some(),
             cool_down: said.cool_down.unwrap_or(COOL_DOWN),
         }
     }

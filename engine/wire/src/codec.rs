@@ -159,6 +159,10 @@ impl Decoder {
                     return Ok(None);
                 }
                 self.like = partial.body.len().min(MOST_LIKELY_BYTES);
+                if partial.body.capacity() > 2 * partial.body.len() {
+                    // Whoever holds it counts its length.
+                    partial.body.shrink_to_fit();
+                }
                 (partial.header_section, Bytes::from(partial.body))
             }
         };

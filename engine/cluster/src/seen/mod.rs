@@ -154,10 +154,12 @@ impl Seen {
     pub fn lost(&self, member: Member, why: &str) {
         let now = now_us();
         let mut state = self.state();
-        let (drain, _) = state.roster.drain(member, state.places.load(member));
-        let why = if drain == Drain::Drained { "it was drained, and has left" } else { why };
+        let load = state.places.load(member);
+        // It ends once nothing is there, which is before it is looked at again: what it said last is that it drains.
+        let has_left = load.tasks == 0 && state.roster.drain(member, load).0 != Drain::No;
+        let why = if has_left { "it was drained, and has left" } else { why };
         let Some(address) = state.roster.turn(member, Standing::Lost, Some(why), now) else { return };
-        if drain == Drain::Drained {
+        if has_left {
             return state.timeline.note(of_node(now, NODE_LEFT, &address, why.to_owned()));
         }
         let at = state.places.at(member);

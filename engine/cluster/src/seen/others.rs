@@ -71,7 +71,7 @@ impl Others {
         let skew = if ahead.saturating_abs() > SKEW_US.saturating_add(taken / 2) { ahead } else { 0 };
         let before = if skew == 0 { self.skews.remove(by).unwrap_or(0) } else { self.skews.insert(by.to_owned(), skew).unwrap_or(0) };
         // Clocks drift all the while: what changes little changes nothing that is shown.
-        self.revision += u64::from((skew - before).saturating_abs() > SKEW_US);
+        self.revision += u64::from(skew.abs_diff(before) > SKEW_US.unsigned_abs());
     }
 
     /// This node's page, and those of others, as far as they are newer than what is known.
@@ -123,7 +123,8 @@ fn bound(incidents: &mut Vec<Incident>) {
 /// About how many it takes.
 fn bytes_of(incident: &Incident) -> usize {
     const FRAME: usize = 128;
-    let of = |what: &Happening| FRAME + what.message.len() + what.node.as_ref().map_or(0, String::len);
+    let long = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let of = |what: &Happening| FRAME + what.kind.len() + what.message.len() + long(&what.node) + long(&what.pipeline) + long(&what.alert);
     of(&incident.root) + incident.victims.iter().map(of).sum::<usize>()
 }
 
@@ -137,7 +138,7 @@ fn as_told(incident: &Incident, at: usize, page: &TimelinePage, skew: i64) -> In
             "{}; told by {}, whose clock is {} ms {}",
             root.message,
             page.by,
-            skew.abs() / 1_000,
+            skew.unsigned_abs() / 1_000,
             if skew > 0 { "ahead" } else { "behind" }
         ),
     };
@@ -147,7 +148,7 @@ fn as_told(incident: &Incident, at: usize, page: &TimelinePage, skew: i64) -> In
 
 /// Whether two nodes tell of one thing: what happens to a run is told by the node that leads it alone.
 fn is_same(a: &Happening, b: &Happening) -> bool {
-    a.kind == b.kind && a.node.is_some() && a.node == b.node && (a.at_us - b.at_us).saturating_abs() <= SAME_US
+    a.kind == b.kind && a.node.is_some() && a.node == b.node && a.at_us.abs_diff(b.at_us) <= SAME_US.unsigned_abs()
 }
 
 /// Adds what another node has seen come of something that this one has seen too.

@@ -87,7 +87,7 @@ impl Guard {
     }
 
     async fn hear_revoked(&self, identity: &Identity, nodes: &[Source]) -> Result<(), ClientError> {
-        if self.authority().is_some() || self.agreed().is_some_and(|agreed| !agreed.nodes().is_empty()) {
+        if self.agreed().is_some_and(|agreed| !agreed.nodes().is_empty()) {
             return Ok(());
         }
         let mut outcome = Ok(());
@@ -174,9 +174,11 @@ impl Guard {
 
     /// Has the group know what lies in this node's folder, and the folder hold what the group has agreed on.
     async fn agree(&self, agreed: &Agreed) -> Result<(), TrustError> {
-        self.agree_on_tokens(agreed).await?;
-        self.agree_on_revoked(agreed).await?;
-        self.agree_on_certificates(agreed).await
+        // Each of them whatever becomes of the others: a token that cannot be entered keeps nobody's revocation back.
+        let revoked = self.agree_on_revoked(agreed).await;
+        let tokens = self.agree_on_tokens(agreed).await;
+        let certificates = self.agree_on_certificates(agreed).await;
+        revoked.and(tokens).and(certificates)
     }
 
     async fn agree_on_tokens(&self, agreed: &Agreed) -> Result<(), TrustError> {

@@ -201,7 +201,11 @@ fn most(unit: &Unit, settings: &Autoscale) -> Option<u32> {
     match unit.limit {
         Limit::Source => None,
         Limit::Single | Limit::Rate => Some(unit.tasks),
-        Limit::Tasks(most) => Some(settings.max.max(settings.min).min(most)),
+        Limit::Tasks(most) => {
+            // A number that somebody gave a node is not taken back by a bound that nobody gave.
+            let had = if settings.is_max_said { 0 } else { unit.tasks };
+            Some(settings.max.max(settings.min).max(had).min(most))
+        }
     }
 }
 
@@ -356,6 +360,8 @@ mod tests {
         assert_eq!(advice[0].asks, std::collections::BTreeMap::from([(NodeId::new("count"), 2)]));
         let at_most = advise(&chain(2), &flow, &Autoscale { max: 1, ..settings() });
         assert_eq!((at_most[0].wanted, at_most[0].bound.as_deref()), (1, Some("`max` is 1")), "also of what it has already");
+        let unsaid = advise(&chain(2), &flow, &Autoscale { max: 1, is_max_said: false, ..settings() });
+        assert!(unsaid.first().is_none_or(|advice| advice.wanted >= 2), "nothing is taken back by a bound that nobody gave");
         let least = Autoscale { min: 7, ..settings() };
         assert_eq!(advise(&chain(1), &flow, &least)[0].bound.as_deref(), Some("`min` is 7"));
     }

@@ -10,7 +10,7 @@ use super::model::advise;
 use super::rates::{Flow, Rate};
 
 pub fn settings() -> Autoscale {
-    Autoscale { mode: AutoscaleMode::On, target_utilisation: 0.8, min: 1, max: 64, cool_down: Duration::from_secs(60) }
+    Autoscale { mode: AutoscaleMode::On, target_utilisation: 0.8, min: 1, max: 64, is_max_said: true, cool_down: Duration::from_secs(60) }
 }
 
 pub fn shape(id: &str, tasks: u32) -> Shape {

@@ -37,7 +37,8 @@ fn pipeline() -> Vec<NodeDecl> {
 }
 
 fn options(mode: AutoscaleMode) -> JobOptions {
-    let autoscale = Autoscale { mode, target_utilisation: 0.8, min: 1, max: 2, cool_down: field::Duration::from_secs(1) };
+    let autoscale =
+        Autoscale { mode, target_utilisation: 0.8, min: 1, max: 2, is_max_said: true, cool_down: field::Duration::from_secs(1) };
     JobOptions { parallelism: 1, batch_rows: 50, unaligned_after: Duration::from_millis(3), autoscale, ..JobOptions::default() }
 }
 
