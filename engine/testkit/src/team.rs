@@ -1,6 +1,6 @@
 //! A team of members in this process, of which a test may lose one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -25,6 +25,7 @@ pub struct TestTeam {
     recipe: Mutex<Option<Recipe>>,
     running: Mutex<BTreeMap<Member, AbortHandle>>,
     begun: Mutex<Vec<Member>>,
+    unfit: Mutex<BTreeSet<Member>>,
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -56,6 +57,11 @@ impl TestTeam {
         lock(&self.slots).remove(&Member(member));
     }
 
+    /// A member comes to each muster and can begin nothing: it is of a release that knows none of the kinds.
+    pub fn unfit(&self, member: u32) {
+        lock(&self.unfit).insert(Member(member));
+    }
+
     /// The members that have begun an attempt, in order.
     pub fn begun(&self) -> Vec<u32> {
         lock(&self.begun).iter().map(|member| member.0).collect()
@@ -75,7 +81,9 @@ impl Team for TestTeam {
         let (member, leader) = joined();
         let host = HostContext { state: host.state.map(|home| home.behind(&member.gate)), ..host };
         let me = start.me;
-        lock(&self.begun).push(me);
+        let is_unfit = lock(&self.unfit).contains(&me);
+        let registry = if is_unfit { Registry::default() } else { registry };
+        lock(&self.begun).extend((!is_unfit).then_some(me));
         let running = tokio::spawn(take_part(Part { plan, registry, options, host, start }, leader));
         lock(&self.running).insert(me, running.abort_handle());
         Ok(member)

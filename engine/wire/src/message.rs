@@ -477,7 +477,7 @@ pub struct Notice {
     /// A stable kind: `bad_records`, `stalled_input`, `slow_sink`, `late_rows`, `started`, `window`, `failed`,
     /// `resumed`, `restarted`, `checkpoint_failed`, `checkpoint_slow`, `savepoint`, `state_changed`, `rescaled`, `moved`,
     /// `upgraded`, `rolled_back`, `change_refused`, `alert_firing`, `alert_resolved`, `alert_not_told`,
-    /// `autoscaled`, `autoscale_refused`, `autoscale_advice`.
+    /// `autoscaled`, `autoscale_refused`, `autoscale_advice`, `left_out`.
     pub kind: String,
     /// In words.
     pub message: String,

@@ -11,7 +11,7 @@ use millrace_wire::codes;
 use millrace_wire::message::{
     ControlPeer, DataHeader, Deployment, Event, InputFile, JobId, ReplicaOpen, Reply, Request, RequestId, ShareId,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 
 use super::job::{Job, Place};
@@ -199,7 +199,11 @@ impl Session {
         Ok(Reply::Enlisted { control: control.into_iter().map(known).collect() })
     }
 
-    async fn consensus(&self, question: serde_json::Value) -> Answered {
+    /// Answers a question of the control group, for as long as it holds a permit; as many are under way as may be where there is none.
+    async fn consensus(&self, permit: Option<OwnedSemaphorePermit>, question: serde_json::Value) -> Answered {
+        let Some(_held) = permit else {
+            return Err(Diagnostic::error(codes::LIMIT, "the node has as many questions of the control group under way as it may"));
+        };
         let control = self.host.options.crew.control().ok_or_else(|| {
             let refused = Diagnostic::error(codes::NO_CONTROL, "this node is of no control group");
             refused.help("start it with --control, or join another")
@@ -325,16 +329,11 @@ impl Session {
             Request::Cluster { known } => Ok(Reply::Cluster { cluster: Box::new(self.host.cluster(known)) }),
             Request::Timeline { known } => self.host.pages(&known),
             Request::Ping { sent_us } => Ok(Reply::Pong { sent_us }),
-            Request::Consensus { question } => match self.consensus.clone().try_acquire_owned() {
-                Ok(permit) => {
-                    let session = self.clone();
-                    return self.beside(id, async move {
-                        let _permit = permit;
-                        session.consensus(question).await
-                    });
-                }
-                Err(_) => Err(Diagnostic::error(codes::LIMIT, "the node has as many questions of the control group under way as it may")),
-            },
+            Request::Consensus { question } => {
+                let session = self.clone();
+                let permit = self.consensus.clone().try_acquire_owned();
+                return self.beside(id, async move { session.consensus(permit.ok(), question).await });
+            }
             Request::TakePart { share, deployment, columns, start } => self.take_part(Wanted { share, deployment, columns, start }),
             Request::Order { share, order } => match self.shares().get(&share) {
                 Some((taking, _)) => taking.order(order).map(|()| Reply::Done),
@@ -429,7 +428,7 @@ impl Session {
         Ok(Reply::Staged { job, wanted })
     }
 
-    fn slot(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Diagnostic> {
+    fn slot(&self) -> Result<OwnedSemaphorePermit, Diagnostic> {
         let most = self.host.options.limits.max_jobs;
         self.host.slots.clone().try_acquire_owned().map_err(|_| {
             Diagnostic::error(codes::TOO_MANY_JOBS, format!("this engine runs {most} pipelines already, which is the most it takes"))

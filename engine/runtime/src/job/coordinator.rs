@@ -464,7 +464,6 @@ impl Coordinator {
         AttemptEnd::Ended(EndReason::Finished)
     }
 
-    /// Opens sources, makes operators and sinks, on the data runtime: connectors may block. None if the run was aborted meanwhile.
     /// Has the members that take part make their tasks. None if the run was aborted meanwhile.
     async fn gather(&self, attempt: &Attempt) -> Result<Option<Members>, Failure> {
         let mut stop = self.progress.stop.receiver();

@@ -1,6 +1,6 @@
 //! The leader's side of an attempt that other processes share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -10,7 +10,7 @@ use millrace_model::NodeId;
 use millrace_plan::{LEADER, Member, Placement, Vertex};
 use millrace_state::checkpoint::TaskId;
 use millrace_state::store::Gate;
-use millrace_wire::message::Failure;
+use millrace_wire::message::{Failure, NoticeSeverity};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -20,7 +20,7 @@ use crate::job::wiring::connections;
 use crate::quarantine::QuarantineFile;
 use crate::registry::Entry;
 use crate::share::edges::FarEnds;
-use crate::share::{EdgeId, Edges, FarMember, MEMBER_LOST, MemberOrder, MemberReport, Mirror, ShareStart, member_lost};
+use crate::share::{EdgeId, Edges, FarMember, MEMBER_LOST, MemberOrder, MemberReport, Mirror, ShareStart, Team, member_lost};
 use crate::task::boundary::failure;
 use crate::task::{StopReceiver, Stopping, TaskReport};
 
@@ -38,16 +38,43 @@ pub struct MemberLines {
     pub hasten: watch::Receiver<u64>,
 }
 
-/// Asks who can take part, spreads the tasks, and has all members make theirs.
+/// Asks who can take part, spreads the tasks, and has all members make theirs. One that cannot, and never will, is left out.
 ///
 /// # Errors
 /// One that may pass, if a member could not be reached or could not begin.
 pub async fn gather(shared: &Shared, attempt: &Attempt) -> Result<Members, Box<Failure>> {
     let Some(team) = &shared.host.team else { return Ok(Members::default()) };
-    let slots = team.muster().await;
-    let placement = Placement::spread(&shared.physical, &slots, &|vertex| stays(shared, vertex));
     let stay: Vec<bool> = shared.physical.vertices.iter().map(|vertex| stays(shared, vertex)).collect();
-    team.spread(&shared.physical, &placement, &stay);
+    let mut unfit = BTreeSet::new();
+    // Ends: each turn leaves members out, and without any the leader runs everything. If it is the pipeline that cannot begin, it says so itself.
+    loop {
+        let mut slots = team.muster().await;
+        slots.retain(|member, _| !unfit.contains(member));
+        let placement = Placement::spread(&shared.physical, &slots, &|vertex| stays(shared, vertex));
+        team.spread(&shared.physical, &placement, &stay);
+        let Begun { far, refused } = begin_all(shared, team.as_ref(), attempt, &placement).await?;
+        if refused.is_empty() {
+            return Ok(Members { placement, far });
+        }
+        far.values().for_each(|far| far.gate.shut());
+        for (member, failure) in refused {
+            let message = || format!("{} cannot take part, and the run begins without it: {}", team.name(member), failure.diagnostic.message);
+            shared.notices.say(None, NoticeSeverity::Warning, "left_out", 1, message);
+            unfit.insert(member);
+        }
+    }
+}
+
+/// What became of the members that were to begin.
+struct Begun {
+    far: BTreeMap<Member, FarMember>,
+    /// Those that cannot, whatever is tried: a full disk, another release.
+    refused: Vec<(Member, Box<Failure>)>,
+}
+
+/// # Errors
+/// Of a member that is gone, or that could not begin and may the next time.
+async fn begin_all(shared: &Shared, team: &dyn Team, attempt: &Attempt, placement: &Placement) -> Result<Begun, Box<Failure>> {
     let start = |me| ShareStart {
         me,
         plan: shared.physical.clone(),
@@ -66,14 +93,21 @@ pub async fn gather(shared: &Shared, attempt: &Attempt) -> Result<Members, Box<F
         async move {
             let mut far = begun.await.map_err(|error| Box::new(told(shared, &error)))?;
             match far.reports.recv().await {
-                Some(MemberReport::Began) => Ok((member, far)),
+                Some(MemberReport::Began) => Ok((member, Ok(far))),
+                Some(MemberReport::NotBegun { failure }) if !failure.retryable => Ok((member, Err(failure))),
                 Some(MemberReport::NotBegun { failure }) => Err(failure),
                 _ => Err(Box::new(told(shared, &lost(shared, member)))),
             }
         }
     });
-    let far = join_all(beginning).await.into_iter().collect::<Result<BTreeMap<_, _>, _>>()?;
-    Ok(Members { placement, far })
+    let (mut far, mut refused) = (BTreeMap::new(), Vec::new());
+    for begun in join_all(beginning).await {
+        match begun? {
+            (member, Ok(begun)) => drop(far.insert(member, begun)),
+            (member, Err(failure)) => refused.push((member, failure)),
+        }
+    }
+    Ok(Begun { far, refused })
 }
 
 /// Sources and sinks belong to the files and folders of the leader.

@@ -237,6 +237,31 @@ async fn a_run_is_moved_off_a_member_that_is_to_go_and_nothing_is_lost_repeated_
 }
 
 #[tokio::test]
+async fn a_run_that_is_spread_onto_a_member_that_cannot_begin_it_goes_on_without_that() {
+    let reference = left_alone(0).await;
+    let (team, collected, folder) = (TestTeam::of(&[1, 2]), Collected::default(), tempfile::tempdir().unwrap());
+    let mut harness = harness(&collected, memory(&[]), folder.path());
+    harness.team = Some(team.clone());
+    let job = harness.start(pipeline("10000/s"), options(3)).await;
+    let mut notices = job.take_notices().unwrap();
+    until(&job, |job| job.figures().nodes[&"windows".into()].accepted > 0).await;
+    for (member, begun) in [(2, vec![1, 2, 1, 1]), (1, vec![1, 2, 1, 1])] {
+        team.unfit(member);
+        let moved = job.spread_anew(format!("spread anew without {member}")).await.unwrap();
+        assert_eq!(moved.fault, None);
+        assert_eq!((tasks(&job, "windows"), team.begun()), (3, begun), "the one that began beside it begins once more, alone");
+    }
+    let outcome = job.wait().await;
+    assert_eq!(job.figures().restarts, 0);
+    assert_same(&reference, outcome, &collected);
+    let mut told = Vec::new();
+    while let Ok(notice) = notices.try_recv() {
+        told.extend((notice.kind == "left_out").then_some(notice.message));
+    }
+    assert!(told.len() == 3 && told[0].starts_with("process 2 of the run cannot take part, and the run begins without it: "), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_run_without_checkpoints_and_one_of_one_process_are_not_moved() {
     let gates = [Arc::<AtomicBool>::default()];
     let (team, collected, folder) = (TestTeam::of(&[1, 1]), Collected::default(), tempfile::tempdir().unwrap());
