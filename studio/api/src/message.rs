@@ -139,12 +139,15 @@ pub enum Request {
     LookAtUpgrade,
     /// Has the run go on as the text stands, with its state. `Done` says that it was asked for; the run and a notice tell what came of it.
     Upgrade {
+        /// Of the text that was looked at; refused with `stale_text` if it is another by now.
+        revision: u32,
         /// Also where not all of the state can be kept.
         allow_state_loss: bool,
     },
-    /// Takes the newest upgrade of the run back. `Done` says that it was asked for; a `WouldRewind` event tells what sinks have shown since, unless
-    /// that may be taken back.
+    /// Takes the newest upgrade of the run back, to this savepoint; refused with `not_found` if another one is the newest by now. `Done` says that it was
+    /// asked for; a `WouldRewind` event tells who asked what sinks have shown since, unless that may be taken back.
     RollBack {
+        savepoint: String,
         allow: bool,
     },
     /// Takes a savepoint of the run under that name. `Done` says that it was asked for; a notice tells when it is there.
@@ -299,6 +302,7 @@ pub enum Event {
     Upgrade(UpgradeLook),
     /// Why the run was not rolled back: what would be taken back with it.
     WouldRewind {
+        savepoint: String,
         why: String,
     },
     /// Something to say that belongs to no request.

@@ -63,6 +63,8 @@ pub struct RunUpgraded {
 /// What becomes of a run's state where it goes on as the text stands.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, TS)]
 pub struct UpgradeLook {
+    /// Of the text that it is about.
+    pub revision: u32,
     /// Nodes that go on with what they hold.
     pub kept: Vec<String>,
     /// Nodes that begin with nothing.

@@ -17,6 +17,7 @@ use millrace_studio_api::{AlertTold, ChartInfo, Differs, Figures, Finding, Recon
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::document::Look;
+use crate::session::SessionId;
 use charts::ChartBuffer;
 use figures::Rates;
 
@@ -60,6 +61,8 @@ pub enum Told {
     RolledBack,
     /// It was not: rows that were shown since would be taken back with it.
     WouldRewind {
+        session: SessionId,
+        savepoint: String,
         why: String,
     },
 }
@@ -179,6 +182,11 @@ impl Run {
             differs: self.differs(text),
             upgraded: self.before.last().map(|before| before.upgraded.clone()),
         }
+    }
+
+    /// The savepoint that the newest upgrade can be taken back to.
+    pub fn way_back(&self) -> Option<&str> {
+        self.before.last().map(|before| before.upgraded.savepoint.as_str())
     }
 
     /// It goes on as another version. Gives the charts that begin anew with it: a chart that is what it was goes on.

@@ -116,9 +116,9 @@ impl Studio {
             Told::NoSavepoint { problem } => self.no_savepoint(&problem),
             Told::NotChanged { why } => self.not_changed(why),
             Told::UpgradeSeen(look) => self.upgrade_seen(look),
-            Told::Upgraded { version, savepoint } => self.upgraded(*version, savepoint).await,
-            Told::RolledBack => self.rolled_back().await,
-            Told::WouldRewind { why } => self.would_rewind(why),
+            Told::Upgraded { version, savepoint } => self.upgraded(*version, savepoint),
+            Told::RolledBack => self.rolled_back(),
+            Told::WouldRewind { session, savepoint, why } => self.would_rewind(session, savepoint, why),
         }
     }
 

@@ -37,20 +37,17 @@ impl Studio {
             Request::Copy { nodes } => self.copy(&nodes),
             Request::CheckField { node, path, value } => self.check_field(&node, &path, value).await,
             Request::ResolveConflict { choice } => self.resolve_conflict(choice).await.map(|()| Reply::Done),
-            Request::Run { target, replay } => self.start_run(target, replay, Begin::Afresh).await.map(|()| Reply::Done),
-            Request::Stop { abort } => self.stop_run(abort).await.map(|()| Reply::Done),
-            Request::Restart => self.restart_run().await.map(|()| Reply::Done),
-            Request::Kill => self.kill_run().map(|()| Reply::Done),
-            Request::Rescale { parallelism, nodes } => {
-                let nodes = nodes.into_iter().map(|(node, tasks)| (NodeId::new(node), tasks)).collect();
-                self.rescale_run(Scale { parallelism, nodes }).map(|()| Reply::Done)
-            }
-            Request::LookAtUpgrade => self.look_at_upgrade().map(|()| Reply::Done),
-            Request::Upgrade { allow_state_loss } => self.upgrade_run(allow_state_loss).map(|()| Reply::Done),
-            Request::RollBack { allow } => self.roll_back_run(allow).map(|()| Reply::Done),
-            Request::Savepoint { name } => self.take_savepoint(name).map(|()| Reply::Done),
+            Request::Run { .. }
+            | Request::Stop { .. }
+            | Request::Restart
+            | Request::Kill
+            | Request::Rescale { .. }
+            | Request::LookAtUpgrade
+            | Request::Upgrade { .. }
+            | Request::RollBack { .. }
+            | Request::Savepoint { .. }
+            | Request::RestoreFrom { .. } => self.ask_of_run(session, request).await.map(|()| Reply::Done),
             Request::Savepoints => self.savepoints().await.map(Reply::Savepoints),
-            Request::RestoreFrom { name, allow } => self.restore_from(name, allow).await.map(|()| Reply::Done),
             Request::DiffRunning => self.diff_running(),
             Request::Tap { from, port, to, on } => {
                 let edge = Edge { from: PortRef { node: NodeId::new(from), port }, to: NodeId::new(to) };
@@ -86,6 +83,26 @@ impl Studio {
                 }
                 Ok(Reply::Done)
             }
+        }
+    }
+
+    /// Begins, changes or ends a run. What comes of it is told by events.
+    async fn ask_of_run(&mut self, session: SessionId, request: Request) -> Result<(), ApiError> {
+        match request {
+            Request::Run { target, replay } => self.start_run(target, replay, Begin::Afresh).await,
+            Request::Stop { abort } => self.stop_run(abort).await,
+            Request::Restart => self.restart_run().await,
+            Request::Kill => self.kill_run(),
+            Request::Rescale { parallelism, nodes } => {
+                let nodes = nodes.into_iter().map(|(node, tasks)| (NodeId::new(node), tasks)).collect();
+                self.rescale_run(Scale { parallelism, nodes })
+            }
+            Request::LookAtUpgrade => self.look_at_upgrade(),
+            Request::Upgrade { revision, allow_state_loss } => self.upgrade_run(revision, allow_state_loss),
+            Request::RollBack { savepoint, allow } => self.roll_back_run(session, savepoint, allow),
+            Request::Savepoint { name } => self.take_savepoint(name),
+            Request::RestoreFrom { name, allow } => self.restore_from(name, allow).await,
+            _ => Err(api_error("bad_request", "that is of no run")),
         }
     }
 

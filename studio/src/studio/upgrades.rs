@@ -10,9 +10,9 @@ use millrace_engine::wire::message::{Deployment, JobId, RunOptions};
 use millrace_studio_api::{ApiError, Event, Finding, RunPhase, Severity, UpgradeLook};
 
 use super::{Command, Studio, now_ms};
-use crate::document::{finding, findings};
+use crate::document::{OpenDocument, finding, findings};
 use crate::run::{Run, Told, Version};
-use crate::session::api_error;
+use crate::session::{SessionId, api_error};
 
 /// A run that can be changed.
 pub(super) struct Changeable {
@@ -32,18 +32,26 @@ impl Studio {
     pub(super) fn look_at_upgrade(&self) -> Result<(), ApiError> {
         let Changeable { number, client, job } = self.changeable()?;
         let deployment = self.deployment_now(RunOptions::default())?;
+        let revision = self.revision()?;
         self.ask_of(number, move |text: String| async move {
             let look = match client.upgrade(job, deployment.await, true).await {
                 Ok(upgraded) => outlook(upgraded.kept),
                 Err(error) => UpgradeLook { refused: refusals(&error, &text), ..UpgradeLook::default() },
             };
-            Some(Told::UpgradeSeen(look))
+            Told::UpgradeSeen(UpgradeLook { revision, ..look })
         })
     }
 
-    /// Has the run go on as the text stands.
-    pub(super) fn upgrade_run(&self, allow_state_loss: bool) -> Result<(), ApiError> {
+    fn revision(&self) -> Result<u32, ApiError> {
+        self.document.as_ref().map(OpenDocument::revision).ok_or_else(|| api_error("not_open", "no pipeline is open"))
+    }
+
+    /// Has the run go on as the text stands, if that is what was looked at: nobody agreed to what another text loses.
+    pub(super) fn upgrade_run(&self, revision: u32, allow_state_loss: bool) -> Result<(), ApiError> {
         let Changeable { number, client, job } = self.changeable()?;
+        if revision != self.revision()? {
+            return Err(api_error("stale_text", "the text has changed since: look at what differs again"));
+        }
         if !self.look.is_sound {
             return Err(api_error("invalid", "the pipeline has errors: see Problems"));
         }
@@ -51,35 +59,40 @@ impl Studio {
         let deployment = self.deployment_now(RunOptions { replay, allow_state_loss, ..RunOptions::default() })?;
         let look = self.look.clone();
         self.ask_of(number, move |text: String| async move {
-            Some(match client.upgrade(job, deployment.await, false).await {
+            match client.upgrade(job, deployment.await, false).await {
                 Ok(upgraded) => Told::Upgraded { version: Box::new(Version::new(text, &look)), savepoint: upgraded.savepoint },
                 Err(error) => Told::NotChanged { why: format!("not upgraded: {}", first(refusals(&error, &text))) },
-            })
+            }
         })
     }
 
-    /// Takes the newest upgrade back.
-    pub(super) fn roll_back_run(&self, allow: bool) -> Result<(), ApiError> {
+    /// Takes the newest upgrade back, if that is the one that was meant: another screen may have taken it back meanwhile.
+    pub(super) fn roll_back_run(&self, session: SessionId, savepoint: String, allow: bool) -> Result<(), ApiError> {
         let Changeable { number, client, job } = self.changeable()?;
+        if self.run.as_ref().and_then(Run::way_back) != Some(savepoint.as_str()) {
+            return Err(api_error("not_found", format!("savepoint `{savepoint}` is not that of the newest upgrade any more")));
+        }
         self.ask_of(number, move |text: String| async move {
-            Some(match client.roll_back(job, allow).await {
+            match client.roll_back(job, allow).await {
                 Ok(_) => Told::RolledBack,
-                Err(error) if !allow && error.code() == COMMITTED_LATER => Told::WouldRewind { why: first(refusals(&error, &text)) },
+                Err(error) if !allow && error.code() == COMMITTED_LATER => {
+                    Told::WouldRewind { session, savepoint, why: first(refusals(&error, &text)) }
+                }
                 Err(error) => Told::NotChanged { why: format!("not rolled back: {}", first(refusals(&error, &text))) },
-            })
+            }
         })
     }
 
     /// Asks in a task of its own, and hands on what came of it. The text is the document's at this moment.
     fn ask_of<F>(&self, run: u32, ask: impl FnOnce(String) -> F + Send + 'static) -> Result<(), ApiError>
     where
-        F: Future<Output = Option<Told>> + Send + 'static,
+        F: Future<Output = Told> + Send + 'static,
     {
         let text = self.document.as_ref().ok_or_else(|| api_error("not_open", "no pipeline is open"))?.text().to_owned();
         let asked = ask(text);
         let commands = self.commands.clone();
         tokio::spawn(async move {
-            let Some(told) = asked.await else { return };
+            let told = asked.await;
             if let Some(commands) = commands.upgrade() {
                 let _ = commands.send(Command::Told { run, told }).await;
             }
@@ -103,37 +116,40 @@ impl Studio {
         self.tell(Event::Upgrade(look));
     }
 
-    pub(super) fn would_rewind(&mut self, why: String) {
-        self.tell(Event::WouldRewind { why });
+    pub(super) fn would_rewind(&mut self, session: SessionId, savepoint: String, why: String) {
+        self.tell_one(session, Event::WouldRewind { savepoint, why });
     }
 
     /// The run goes on as another version of its pipeline.
-    pub(super) async fn upgraded(&mut self, version: Version, savepoint: Option<String>) {
+    pub(super) fn upgraded(&mut self, version: Version, savepoint: Option<String>) {
         let Some(run) = &mut self.run else { return };
         let charts = run.upgraded(version, savepoint, now_ms());
-        self.charts_changed(charts).await;
+        self.charts_changed(charts);
     }
 
     /// The run is again what it was before its newest upgrade.
-    pub(super) async fn rolled_back(&mut self) {
+    pub(super) fn rolled_back(&mut self) {
         let Some(run) = &mut self.run else { return };
         let charts = run.rolled_back();
-        self.charts_changed(charts).await;
+        self.charts_changed(charts);
     }
 
     /// Charts that are new are watched; screens that had one of that name begin it anew.
-    async fn charts_changed(&mut self, new: Vec<NodeId>) {
+    fn charts_changed(&mut self, new: Vec<NodeId>) {
         for ((_, node), come_to) in &mut self.watched {
             if new.iter().any(|new| new.as_str() == node) {
                 *come_to = None;
             }
         }
         if let Some((client, job)) = self.running() {
-            for node in new {
-                if let Err(error) = client.watch_results(job, node.clone(), true).await {
-                    self.toast(Severity::Error, format!("`{node}` cannot be watched: {error}"));
+            // Not waited for: a connection that is being made again would hold everything up.
+            tokio::spawn(async move {
+                for node in new {
+                    if let Err(error) = client.watch_results(job, node.clone(), true).await {
+                        tracing::warn!(%error, %node, "a chart cannot be watched");
+                    }
                 }
-            }
+            });
         }
         self.tell_run();
         self.tell_charts();
@@ -153,7 +169,7 @@ impl Studio {
 }
 
 fn outlook(StateKept { kept, new, lost, notes }: StateKept) -> UpgradeLook {
-    UpgradeLook { kept, new, lost, notes, refused: Vec::new() }
+    UpgradeLook { kept, new, lost, notes, ..UpgradeLook::default() }
 }
 
 /// Why nothing was changed.

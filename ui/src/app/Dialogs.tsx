@@ -35,7 +35,7 @@ function OneDialog({ dialog }: { dialog: DialogState }): ReactElement {
     case 'diff':
       return <UpgradeDialog diff={dialog.diff} />;
     case 'would_rewind':
-      return <RewindDialog why={dialog.why} />;
+      return <RewindDialog savepoint={dialog.savepoint} why={dialog.why} />;
     case 'unsaved':
       return <UnsavedDialog then={dialog.then} />;
     case 'find':

@@ -13,7 +13,8 @@ const close = (): void => openDialog(undefined);
 /** What differs from what runs, what the run would keep of its state, and how it goes on: as it is, from nothing, or with its state. */
 export function UpgradeDialog({ diff }: { diff: TextDiff }): ReactElement {
   const run = useStore((state) => state.run);
-  const look = useStore((state) => state.upgrade);
+  // A look at another text than the one that stands now says nothing of this one.
+  const look = useStore((state) => (state.upgrade?.revision === state.document?.revision ? state.upgrade : undefined));
   const canUpgrade = run?.kept === true && run.phase === 'running';
   const loses = (look?.lost.length ?? 0) > 0;
   const foot = (
@@ -30,7 +31,7 @@ export function UpgradeDialog({ diff }: { diff: TextDiff }): ReactElement {
           className={loses ? 'button' : 'button primary'}
           disabled={look === undefined || look.refused.length > 0}
           title={en.change.upgradeHelp}
-          onClick={() => void upgrade(loses)}
+          onClick={() => look !== undefined && void upgrade(look.revision, loses)}
         >
           {loses ? en.change.loses : en.change.keepsAll}
         </button>
@@ -88,13 +89,13 @@ function Group({ title, items, severe = false, inline = false }: GroupProps): Re
 }
 
 /** Sinks have shown rows since the upgrade: to go back takes them back. */
-export function RewindDialog({ why }: { why: string }): ReactElement {
+export function RewindDialog({ savepoint, why }: { savepoint: string; why: string }): ReactElement {
   const foot = (
     <>
       <button type="button" className="button primary" onClick={close}>
         {en.change.stay}
       </button>
-      <button type="button" className="button" onClick={() => void rollBack(true)}>
+      <button type="button" className="button" onClick={() => void rollBack(savepoint, true)}>
         {en.change.rewind}
       </button>
     </>

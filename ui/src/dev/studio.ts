@@ -147,7 +147,7 @@ export class FakeStudio implements Adapter {
         this.phase('stopped');
         return done;
       case 'look_at_upgrade':
-        queueMicrotask(() => this.tell({ event: 'upgrade', value: { kept: ['flights', 'hourly'], new: ['chart'], lost: [], notes: [], refused: [] } }));
+        queueMicrotask(() => this.tell({ event: 'upgrade', value: { revision: this.revision, kept: ['flights', 'hourly'], new: ['chart'], lost: [], notes: [], refused: [] } }));
         return done;
       case 'upgrade':
         if (this.run !== null) {

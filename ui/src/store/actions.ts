@@ -296,16 +296,16 @@ export async function diffRunning(): Promise<void> {
   }
 }
 
-/** Has the run go on as the text stands; a toast and the run tell what came of it. */
-export async function upgrade(allowStateLoss: boolean): Promise<void> {
+/** Has the run go on as the text stood when it was looked at; a toast and the run tell what came of it. */
+export async function upgrade(revision: number, allowStateLoss: boolean): Promise<void> {
   openDialog(undefined);
-  await send({ ask: 'upgrade', allow_state_loss: allowStateLoss });
+  await send({ ask: 'upgrade', revision, allow_state_loss: allowStateLoss });
 }
 
-/** Takes the newest upgrade back; asks first where sinks have shown rows since. */
-export async function rollBack(allow: boolean): Promise<void> {
+/** Takes the newest upgrade back to its savepoint; asks first where sinks have shown rows since. */
+export async function rollBack(savepoint: string, allow: boolean): Promise<void> {
   openDialog(undefined);
-  await send({ ask: 'roll_back', allow });
+  await send({ ask: 'roll_back', savepoint, allow });
 }
 
 export const hideUpgrade = (at: number): void => setState({ upgradeHidden: at });

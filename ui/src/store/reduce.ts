@@ -40,7 +40,7 @@ export function onEvent(state: State, event: Event): Change {
     case 'upgrade':
       return { upgrade: event.value };
     case 'would_rewind':
-      return { dialog: { is: 'would_rewind', why: event.value.why } };
+      return { dialog: { is: 'would_rewind', ...event.value } };
     case 'toast':
       return { toasts: addToast(state.toasts, event.value.severity, event.value.message) };
   }

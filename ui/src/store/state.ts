@@ -41,7 +41,7 @@ export type Dialog =
   | { is: 'save_as' }
   | { is: 'target' }
   | { is: 'diff'; diff: TextDiff }
-  | { is: 'would_rewind'; why: string }
+  | { is: 'would_rewind'; savepoint: string; why: string }
   | { is: 'unsaved'; then: 'home' | 'new' | 'open' }
   | { is: 'find' };
 

@@ -82,7 +82,7 @@ function Upgraded({ upgraded }: { upgraded: RunUpgraded }): ReactElement | null 
       <span className="strip-text">
         <strong>{en.change.upgradedAt(clock(upgraded.at_ms))}</strong> <span className="mute">{en.change.savepoint(upgraded.savepoint)}</span>
       </span>
-      <button type="button" className="link-button" onClick={() => void rollBack(false)}>
+      <button type="button" className="link-button" onClick={() => void rollBack(upgraded.savepoint, false)}>
         {en.change.rollBack}
       </button>
       <button type="button" className="icon-button" aria-label={en.change.hide} title={en.change.hide} onClick={() => hideUpgrade(upgraded.at_ms)}>
