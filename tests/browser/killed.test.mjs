@@ -5,8 +5,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 
+import { assertAsAlone } from './alone.mjs';
 import { card, eventually, phase, target } from './hand.mjs';
-import { millrace, node, open, project, studio } from './studio.mjs';
+import { node, open, project, studio } from './studio.mjs';
 
 const NAME = 'killed.millrace.toml';
 
@@ -45,15 +46,6 @@ const watchChart = () =>
     new MutationObserver(() => globalThis.changes.push(Date.now())).observe(legend, { subtree: true, childList: true, characterData: true });
   });
 
-/** All rows of a Parquet file as lines, in their order as text. */
-async function rows(path) {
-  const text = `millrace = 1\n[node.rows]\nkind = "file"\npath = "${path}"\n[node.text]\nkind = "file_sink"\ninput = "rows"\npath = "text/rows.csv"\n`;
-  await where.write('rows.millrace.toml', text);
-  const ran = await millrace(['run', 'rows.millrace.toml', '--parallelism', '1'], where.folder);
-  assert.equal(ran.code, 0, ran.stderr);
-  return (await readFile(where.path('text/rows.csv'), 'utf8')).trim().split('\n').sort();
-}
-
 test('a node is killed under a chart, which goes on within two seconds, and the totals are those of a run without faults', { timeout: 120_000 }, async () => {
   await page.getByRole('button', { name: 'Open', exact: true }).click();
   await page.getByRole('button', { name: /^killed\.millrace\.toml/ }).dblclick();
@@ -77,14 +69,5 @@ test('a node is killed under a chart, which goes on within two seconds, and the 
   await page.locator('.rail').getByRole('button', { name: 'Events', exact: true }).click();
   await page.getByText(/is gone, and its tasks with it; begins again from epoch \d+/).first().waitFor();
 
-  const outputs = ['out/hourly.parquet', 'out/late.parquet'];
-  const found = [];
-  for (const output of outputs) found.push(await rows(output));
-  const ran = await millrace(['run', NAME, '--fresh'], where.folder);
-  assert.equal(ran.code, 0, ran.stderr);
-  for (const [index, output] of outputs.entries()) {
-    const expected = await rows(output);
-    assert.ok(expected.length > 1, `${output}: ${expected.length} lines`);
-    assert.deepEqual(found[index], expected, output);
-  }
+  await assertAsAlone(where, NAME);
 });

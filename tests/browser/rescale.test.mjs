@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 
+import { assertAsAlone } from './alone.mjs';
 import { card, eventually, phase } from './hand.mjs';
-import { millrace, open, project, studio } from './studio.mjs';
+import { open, project, studio } from './studio.mjs';
 
 const NAME = 'rescaled.millrace.toml';
 
@@ -33,15 +34,6 @@ after(async () => {
   await view?.close();
   await served?.end();
 });
-
-/** All rows of a Parquet file as lines, in their order as text. */
-async function rows(path) {
-  const text = `millrace = 1\n[node.rows]\nkind = "file"\npath = "${path}"\n[node.text]\nkind = "file_sink"\ninput = "rows"\npath = "text/rows.csv"\n`;
-  await where.write('rows.millrace.toml', text);
-  const ran = await millrace(['run', 'rows.millrace.toml', '--parallelism', '1'], where.folder);
-  assert.equal(ran.code, 0, ran.stderr);
-  return (await readFile(where.path('text/rows.csv'), 'utf8')).trim().split('\n').sort();
-}
 
 test('a run is rescaled by hand and by keys, and its output is that of a run left alone', { timeout: 120_000 }, async () => {
   await page.getByRole('button', { name: 'Open', exact: true }).click();
@@ -82,11 +74,6 @@ test('a run is rescaled by hand and by keys, and its output is that of a run lef
   await page.getByText(/Rescaled from 2 to 4, at epoch/).first().waitFor();
 
   await phase(page, 'finished', 60_000);
-  const outputs = ['out/hourly.parquet', 'out/late.parquet'];
-  const found = [];
-  for (const output of outputs) found.push(await rows(output));
-  const ran = await millrace(['run', NAME, '--fresh'], where.folder);
-  assert.equal(ran.code, 0, ran.stderr);
-  for (const [index, output] of outputs.entries()) assert.deepEqual(found[index], await rows(output), output);
+  await assertAsAlone(where, NAME);
   assert.deepEqual(view.errors, []);
 });
