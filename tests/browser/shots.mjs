@@ -24,6 +24,7 @@ const ACTS = [
   { act: departures, names: ['draft', 'waiting', 'running', 'node', 'metrics', 'edge', 'rows', 'live', 'table', 'differs', 'diff', 'text', 'stopped'] },
   { act: finished, names: ['finished'] },
   { act: kept, names: ['kept-guarantee', 'kept-checkpoints', 'kept-savepoint', 'kept-killed', 'kept-restarted', 'kept-restore'] },
+  { act: upgraded, names: ['upgrade-dialog', 'upgraded'] },
   { act: wrong, names: ['problems', 'problem-node', 'broken-toml', 'conflict', 'keys'] },
   { act: broken, names: ['broken-on-purpose', 'events'] },
   { act: lost, names: ['target', 'contact-lost'] },
@@ -79,8 +80,9 @@ async function openFile(page, name) {
 
 /** A year that ends within seconds, for the picture of a finished run. */
 async function quick(where, file, change = (text) => text) {
-  const text = await readFile(join(root, 'examples/departures-2013.millrace.toml'), 'utf8');
-  await where.write(file, change(text));
+  const text = change(await readFile(join(root, 'examples/departures-2013.millrace.toml'), 'utf8'));
+  await where.write(file, text);
+  return text;
 }
 
 async function take(look) {
@@ -195,6 +197,27 @@ async function finished(page, shot, where) {
 }
 
 /** A run with checkpoints: what it promises, what came of each, and its savepoints. */
+/** Another hand changes what runs: a node goes with its state, and one comes. */
+async function upgraded(page, shot, where) {
+  const name = 'upgraded.millrace.toml';
+  const text = await quick(where, name, (text) => text.replace('[pipeline]\n', '[pipeline]\ncheckpoint_every = "1s"\n'));
+  await openFile(page, 'upgraded');
+  await run(page);
+  await phase(page, 'running');
+  await where.write(name, `${text}\n[node.copy]\nkind = "file_sink"\ninput = "hourly"\npath = "out/copy.parquet"\n`);
+  await card(page, 'copy').waitFor();
+  await page.locator('.strip').getByRole('button', { name: 'Upgrade', exact: true }).click();
+  await page.getByText('Goes on with what it holds').waitFor();
+  await rest(page);
+  await shot('upgrade-dialog');
+  await page.getByRole('button', { name: 'Upgrade and keep the state' }).click();
+  await page.getByTestId('upgraded').waitFor();
+  await rest(page);
+  await shot('upgraded');
+  await stop(page);
+  await home(page);
+}
+
 async function kept(page, shot, where) {
   const every = (text) => text.replace('[pipeline]\n', '[pipeline]\ncheckpoint_every = "2s"\n');
   await quick(where, 'kept.millrace.toml', (text) => every(text).replace('out/late.parquet', 'out/late/'));

@@ -58,7 +58,8 @@ pub async fn gather(shared: &Shared, attempt: &Attempt) -> Result<Members, Box<F
         }
         far.values().for_each(|far| far.gate.shut());
         for (member, failure) in refused {
-            let message = || format!("{} cannot take part, and the run begins without it: {}", team.name(member), failure.diagnostic.message);
+            let message =
+                || format!("{} cannot take part, and the run begins without it: {}", team.name(member), failure.diagnostic.message);
             shared.notices.say(None, NoticeSeverity::Warning, "left_out", 1, message);
             unfit.insert(member);
         }
