@@ -507,7 +507,7 @@ input?: string, } | { "edit": "remove_nodes", nodes: Array<string>, } | { "edit"
 /**
  * What the studio tells without being asked.
  */
-export type Event = { "event": "document", "value": Document } | { "event": "closed" } | { "event": "run", "value": RunInfo | null } | { "event": "figures", "value": Figures } | { "event": "notices", "value": { reset: boolean, notices: Array<Notice>, } } | { "event": "charts", "value": Array<ChartInfo> } | { "event": "conflict", "value": Conflict | null } | { "event": "targets", "value": Array<Target> } | { "event": "cluster", "value": Cluster } | { "event": "alert", "value": AlertTold } | { "event": "upgrade", "value": UpgradeLook } | { "event": "would_rewind", "value": { why: string, } } | { "event": "toast", "value": { severity: Severity, message: string, } };
+export type Event = { "event": "document", "value": Document } | { "event": "closed" } | { "event": "run", "value": RunInfo | null } | { "event": "figures", "value": Figures } | { "event": "notices", "value": { reset: boolean, notices: Array<Notice>, } } | { "event": "charts", "value": Array<ChartInfo> } | { "event": "conflict", "value": Conflict | null } | { "event": "targets", "value": Array<Target> } | { "event": "cluster", "value": Cluster } | { "event": "alert", "value": AlertTold } | { "event": "upgrade", "value": UpgradeLook } | { "event": "would_rewind", "value": { savepoint: string, why: string, } } | { "event": "toast", "value": { severity: Severity, message: string, } };
 
 export type Explanation = { 
 /**
@@ -903,9 +903,13 @@ export type Request = { "ask": "hello", api: number, } | { "ask": "home" } | { "
  */
 continues: boolean, } | { "ask": "undo" } | { "ask": "redo" } | { "ask": "copy", nodes: Array<string>, } | { "ask": "check_field", node: string, path: Array<string>, value: unknown, } | { "ask": "resolve_conflict", choice: ConflictChoice, } | { "ask": "run", target: string, replay: boolean, } | { "ask": "stop", abort: boolean, } | { "ask": "restart" } | { "ask": "kill" } | { "ask": "rescale", parallelism?: number, nodes: { [key in string]: number }, } | { "ask": "look_at_upgrade" } | { "ask": "upgrade", 
 /**
+ * Of the text that was looked at; refused with `stale_text` if it is another by now.
+ */
+revision: number, 
+/**
  * Also where not all of the state can be kept.
  */
-allow_state_loss: boolean, } | { "ask": "roll_back", allow: boolean, } | { "ask": "savepoint", name: string, } | { "ask": "savepoints" } | { "ask": "restore_from", name: string, allow: boolean, } | { "ask": "diff_running" } | { "ask": "tap", from: string, port: string, to: string, on: boolean, } | { "ask": "watch_chart", node: string, on: boolean, } | { "ask": "chart_rows", node: string, x_from?: number, x_to?: number, 
+allow_state_loss: boolean, } | { "ask": "roll_back", savepoint: string, allow: boolean, } | { "ask": "savepoint", name: string, } | { "ask": "savepoints" } | { "ask": "restore_from", name: string, allow: boolean, } | { "ask": "diff_running" } | { "ask": "tap", from: string, port: string, to: string, on: boolean, } | { "ask": "watch_chart", node: string, on: boolean, } | { "ask": "chart_rows", node: string, x_from?: number, x_to?: number, 
 /**
  * Counted from the newest row backwards.
  */
@@ -1117,6 +1121,10 @@ export type TouchKind = "reads" | "writes" | "environment" | "calls";
  * What becomes of a run's state where it goes on as the text stands.
  */
 export type UpgradeLook = { 
+/**
+ * Of the text that it is about.
+ */
+revision: number, 
 /**
  * Nodes that go on with what they hold.
  */
